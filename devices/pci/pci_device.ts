@@ -1,0 +1,143 @@
+/**
+ * What a device author writes. Configuration space, BAR decoding, interrupt
+ * routing and masking, bus mastering and function-level reset are not the
+ * device's business: the function that hosts it does them (`pci_function.ts`).
+ * @module
+ */
+
+import type { Iova } from "../../core/address.ts";
+import type { Memory } from "../../core/memory/memory.ts";
+import type { Clock } from "../../core/observe/clock.ts";
+import type { CapabilitySpec, ExtendedCapabilitySpec } from "./capabilities.ts";
+import type { PciTarget } from "./pci_driver.ts";
+
+/** Index of a base address register. A 64-bit BAR takes its own index and the next. */
+export type BarIndex = 0 | 1 | 2 | 3 | 4 | 5;
+
+/** Bytes of a register access that reaches {@linkcode PciDevice.barRead}. */
+export type AccessSize = 1 | 2 | 4;
+
+/** Who the device says it is (PCI 3.0, 6.2.1). */
+export interface PciIdent {
+  readonly vendorId: number;
+  readonly deviceId: number;
+  readonly revisionId: number;
+  /** 24 bits: base class, subclass, programming interface. */
+  readonly classCode: number;
+  readonly subsystemVendorId?: number;
+  readonly subsystemId?: number;
+}
+
+/** One base address register (PCI 3.0, 6.2.5.1). */
+export interface BarLayout {
+  readonly index: BarIndex;
+  /** Bytes, a power of two of at least 16 (at least 4 for `io`). */
+  readonly size: number;
+  readonly kind: "mmio32" | "mmio64" | "io";
+  /** Reads have no side effects; memory BARs only. False unless told. */
+  readonly prefetchable?: boolean;
+}
+
+/** The interrupts a function can raise, each form it can raise them in. */
+export interface InterruptSpec {
+  /** INTA to INTD as 1 to 4; 0 or absent when the function has no pin. */
+  readonly pin?: 0 | 1 | 2 | 3 | 4;
+  /** The MSI capability: 1 to 32 vectors, a power of two. 64-bit and unmasked unless told. */
+  readonly msi?: {
+    readonly vectors: number;
+    readonly address64?: boolean;
+    readonly perVectorMasking?: boolean;
+  };
+  /** The MSI-X capability: 1 to 2048 vectors, with its table and pending bits in `bar`. */
+  readonly msix?: {
+    readonly vectors: number;
+    readonly bar: BarIndex;
+    /** Byte offsets within the BAR, multiples of 8. The device never sees accesses to either. */
+    readonly tableOffset: number;
+    readonly pendingOffset: number;
+  };
+}
+
+/** The form in which the guest has asked for interrupts. At most one is on. */
+export type InterruptMode = "intx" | "msi" | "msix";
+
+/** The interrupt half of the host. Never throws for a guest's doing. */
+export interface Interrupts {
+  readonly mode: InterruptMode;
+  /**
+   * Sends MSI or MSI-X message `vector`, or marks it pending while masked. Does
+   * nothing in mode `intx`, with bus mastering off, or for a vector that was not granted.
+   */
+  raise(vector: number): void;
+  /** Drives the INTx level. Kept in every mode; it reaches the pin in mode `intx` alone. */
+  setIntx(asserted: boolean): void;
+}
+
+/** What a device may use of the machine it sits in. Given once, on {@linkcode PciDevice.attach}. */
+export interface PciHost {
+  /** The device's own DMA view. Accesses fail with `BUS_MASTER_OFF` while the guest has that bit clear. */
+  readonly memory: Memory<Iova>;
+  readonly interrupts: Interrupts;
+  /** Time, and work for later. Timers survive a reset: a device cancels its own. */
+  readonly clock: Clock;
+}
+
+/**
+ * A PCI function's model: identity and BARs as data, behaviour as five methods.
+ * A method that throws is a bug of the model: the access reads all ones, and the
+ * error is reported against the device.
+ */
+export interface PciDevice {
+  /** Kebab-case and fixed for the type: `edu`, `virtio-net`. */
+  readonly type: string;
+  readonly ident: PciIdent;
+  readonly bars: readonly BarLayout[];
+  readonly interrupts?: InterruptSpec;
+  /** Further capabilities, in list order, after those that {@linkcode interrupts} asks for. */
+  readonly capabilities?: readonly CapabilitySpec[];
+  /** Extended capabilities from offset 0x100 on, in list order. Needs a PCI Express capability. */
+  readonly extendedCapabilities?: readonly ExtendedCapabilitySpec[];
+
+  /** Called once, before anything else. Keep the host; do not use its memory yet. */
+  attach(host: PciHost): void;
+
+  /**
+   * The unsigned value of `size` bytes at `offset`, which is aligned to `size` and
+   * inside the BAR. An undefined register reads as all ones.
+   */
+  barRead(bar: BarIndex, offset: number, size: AccessSize): number;
+  /** As {@linkcode barRead}. A write to an undefined register is ignored. */
+  barWrite(bar: BarIndex, offset: number, size: AccessSize, value: number): void;
+
+  /** 8-byte accesses, for devices that tell them from two of 4; otherwise they arrive as two, low half first. */
+  barRead64?(bar: BarIndex, offset: number): bigint;
+  /** See {@linkcode barRead64}. */
+  barWrite64?(bar: BarIndex, offset: number, value: bigint): void;
+
+  /** Back to the state after power-on, by bus, power or function-level reset. Pending work is dropped. */
+  reset(): void;
+  /** Plain JSON of the device's state, for the dashboard and failed scenarios. */
+  inspect(): Record<string, unknown>;
+}
+
+/**
+ * A kind of device that can be plugged in by name, here or in another process:
+ * the server imports `module` and takes the export with this `type`.
+ */
+export interface DeviceType<Options, Driver> {
+  /** As {@linkcode PciDevice.type}. */
+  readonly type: string;
+  /** `import.meta.url` of the module that exports this object. */
+  readonly module: string;
+  /** Makes the model. `options` must be plain JSON: it may cross to another process. */
+  create(options: Options): PciDevice;
+  /** Makes the guest driver's half over `target`. */
+  driver(target: PciTarget): Driver;
+}
+
+/** Checks a {@linkcode DeviceType}'s types and returns it. */
+export function defineDevice<Options, Driver>(
+  type: DeviceType<Options, Driver>,
+): DeviceType<Options, Driver> {
+  return type;
+}
