@@ -90,6 +90,8 @@ export interface Pin {
    * then stop early, and release.
    */
   readonly revoked: boolean;
+  /** Called once, when {@linkcode revoked} turns true: set it to be told at once. May release the pin. */
+  onRevoke: (() => void) | null;
   /** Ends the access: dirty pages are marked, and what waits for it goes on. Idempotent. */
   release(): void;
 }

@@ -1,0 +1,118 @@
+/**
+ * DMA in flight, and the promise of unmap: whoever takes an address range away
+ * waits for the accesses to it that have begun.
+ * @module
+ */
+
+import type { Pin } from "../memory/memory.ts";
+import { Completion } from "./completion.ts";
+
+/** One access in flight, as {@linkcode InFlight} keeps it. */
+export class DmaPin implements Pin {
+  readonly slices: readonly Uint8Array[];
+  readonly length: number;
+  onRevoke: (() => void) | null = null;
+  /** First and last IOVA, both inclusive. */
+  readonly start: number;
+  readonly last: number;
+  /** Who holds it: a detach waits for its own endpoint alone. */
+  readonly endpoint: number;
+  #owner: InFlight | null;
+  readonly #released: (() => void) | null;
+  #waiters: Completion[] | null = null;
+
+  /** @param released called once on release, before anyone who waits: marks dirty pages */
+  constructor(
+    owner: InFlight,
+    slices: readonly Uint8Array[],
+    start: number,
+    length: number,
+    endpoint: number,
+    released: (() => void) | null,
+  ) {
+    this.#owner = owner;
+    this.slices = slices;
+    this.start = start;
+    this.length = length;
+    this.last = start + length - 1;
+    this.endpoint = endpoint;
+    this.#released = released;
+    owner.add(this);
+  }
+
+  get revoked(): boolean {
+    return this.#waiters !== null;
+  }
+
+  release(): void {
+    const owner = this.#owner;
+    if (owner === null) return;
+    this.#owner = null;
+    owner.remove(this);
+    this.#released?.();
+    for (const waiter of this.#waiters ?? []) waiter.settle();
+  }
+
+  /** Makes `completion` wait for the release. */
+  revokeFor(completion: Completion): void {
+    completion.hold();
+    if (this.#waiters !== null) {
+      this.#waiters.push(completion);
+      return;
+    }
+    this.#waiters = [completion];
+    this.onRevoke?.();
+  }
+}
+
+/** The pins of one address space. */
+export class InFlight {
+  readonly #pins = new Set<DmaPin>();
+
+  /** Pins that are not released. */
+  get count(): number {
+    return this.#pins.size;
+  }
+
+  /** Called by a pin that begins. */
+  add(pin: DmaPin): void {
+    this.#pins.add(pin);
+  }
+
+  /** Called by a pin that ends. */
+  remove(pin: DmaPin): void {
+    this.#pins.delete(pin);
+  }
+
+  /** Ends when every pin that meets [start, last] now is released, and carries `bytes`. */
+  drain(start: number, last: number, bytes: number): Completion {
+    const completion = new Completion(bytes);
+    if (this.#pins.size === 0) return completion;
+    this.#revoke(completion, (pin) => pin.start <= last && pin.last >= start);
+    return completion;
+  }
+
+  /** Ends when every pin that `endpoint` holds now is released; joins `completion` when given. */
+  drainEndpoint(endpoint: number, completion: Completion = new Completion()): Completion {
+    this.#revoke(completion, (pin) => pin.endpoint === endpoint);
+    return completion;
+  }
+
+  #revoke(completion: Completion, matches: (pin: DmaPin) => boolean): void {
+    // Held while telling: a pin released from within its onRevoke must not end
+    // the completion before the others have been told.
+    completion.hold();
+    let failure: { error: unknown } | null = null;
+    for (const pin of [...this.#pins]) {
+      if (!matches(pin)) continue;
+      try {
+        pin.revokeFor(completion);
+      } catch (error) {
+        // A device's onRevoke is broken: the others are told all the same.
+        failure ??= { error };
+      }
+    }
+    completion.settle();
+    if (failure !== null) throw failure.error;
+  }
+}

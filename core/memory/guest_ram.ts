@@ -1,0 +1,436 @@
+/**
+ * Guest memory by GPA: several regions with holes between them, some read-only,
+ * over any ArrayBuffer: the process's own or a mapped one.
+ * @module
+ */
+
+import {
+  Access,
+  Fault,
+  type Gpa,
+  hexRange,
+  isRange,
+  MAX_ADDRESS,
+  PAGE_SIZE,
+  type Status,
+} from "../address.ts";
+import { DirtyBitmap } from "./dirty_bitmap.ts";
+import type { GuestMemory } from "./guest_memory.ts";
+import type { Pin, ScalarSize } from "./memory.ts";
+
+/** One region of guest memory, as it is asked for. */
+export interface RamRegionSpec {
+  /** For people: `ram-low`, `rom`. */
+  readonly name: string;
+  /** First GPA, a multiple of the page size. */
+  readonly start: Gpa;
+  /** Bytes, a multiple of the page size, at least one page. */
+  readonly length: number;
+  /** Writes fault with `PERMISSION`. False unless told. */
+  readonly readOnly?: boolean;
+  /** The bytes behind it, `length` of them; fresh zeroed ones unless told. */
+  readonly bytes?: Uint8Array;
+}
+
+/** One region of guest memory. */
+export interface RamRegion {
+  readonly name: string;
+  readonly start: Gpa;
+  readonly length: number;
+  readonly readOnly: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** A region with what the access path wants at hand. */
+class Region implements RamRegion {
+  readonly name: string;
+  readonly start: Gpa;
+  readonly last: number;
+  readonly length: number;
+  readonly readOnly: boolean;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly u64: BigUint64Array;
+  dirty: DirtyBitmap | null = null;
+
+  constructor(spec: RamRegionSpec) {
+    this.name = spec.name;
+    this.start = spec.start;
+    this.length = spec.length;
+    this.last = spec.start + spec.length - 1;
+    this.readOnly = spec.readOnly ?? false;
+    const bytes = spec.bytes ?? new Uint8Array(spec.length);
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.u16 = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+    this.u32 = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    this.u64 = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  }
+}
+
+/** Views on guest RAM. Nothing can take RAM away by address here, so nothing waits for it. */
+class RamPin implements Pin {
+  readonly revoked = false;
+  onRevoke: (() => void) | null = null;
+  #released = false;
+
+  constructor(
+    readonly slices: readonly Uint8Array[],
+    readonly length: number,
+    private readonly markDirty: (() => void) | null,
+  ) {}
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.markDirty?.();
+  }
+}
+
+const TWO_32 = 2 ** 32;
+/** Below this, a byte loop beats the making of a view for `set()`. */
+const SMALL_COPY = 16;
+
+/** Guest memory, addressed by GPA. Every access goes to the region that holds it; a hole is `NO_MEMORY`. */
+export class GuestRam implements GuestMemory {
+  readonly #regions: readonly Region[];
+  /** The region of the last access: the next one is most often there too. */
+  #recent: Region;
+  #transferred = 0;
+  #dirtyLog: "on" | "off" = "off";
+
+  /** @throws {RangeError} for no region, one that is not made of whole pages, or two that overlap */
+  constructor(regions: readonly RamRegionSpec[]) {
+    const sorted = [...regions].sort((a, b) => a.start - b.start);
+    let end = 0;
+    for (const region of sorted) {
+      const what = `Cannot place region ${region.name} at ${hexRange(region.start, region.length)}`;
+      if (!isRange(region.start, region.length)) {
+        throw new RangeError(`${what}: addresses are integers from 0 to 2^52 - 1`);
+      }
+      if (
+        region.length === 0 || region.start % PAGE_SIZE !== 0 || region.length % PAGE_SIZE !== 0
+      ) {
+        throw new RangeError(`${what}: a region is made of whole pages of ${PAGE_SIZE} bytes`);
+      }
+      if (region.start < end) {
+        throw new RangeError(`${what}: it overlaps the region before it`);
+      }
+      if (region.bytes !== undefined && region.bytes.length !== region.length) {
+        throw new RangeError(`${what}: it was given ${region.bytes.length} bytes`);
+      }
+      end = region.start + region.length;
+    }
+    this.#regions = sorted.map((region) => new Region(region));
+    const first = this.#regions[0];
+    if (first === undefined) {
+      throw new RangeError("Cannot make guest memory without a region: give at least one");
+    }
+    this.#recent = first;
+  }
+
+  /** The regions, ascending. */
+  get regions(): readonly RamRegion[] {
+    return this.#regions;
+  }
+
+  /** Bytes of all regions together. */
+  get size(): number {
+    return this.#regions.reduce((sum, region) => sum + region.length, 0);
+  }
+
+  get transferred(): number {
+    return this.#transferred;
+  }
+
+  read(gpa: Gpa, into: Uint8Array): Status {
+    return this.copyOut(gpa, into, 0, into.length);
+  }
+
+  write(gpa: Gpa, from: Uint8Array): Status {
+    return this.copyIn(gpa, from, 0, from.length);
+  }
+
+  copyOut(gpa: Gpa, into: Uint8Array, at: number, length: number): Status {
+    let done = 0;
+    while (done < length) {
+      const address = gpa + done;
+      const region = this.#find(address);
+      if (region === null) {
+        this.#transferred = done;
+        return Fault.NO_MEMORY;
+      }
+      const offset = address - region.start;
+      const run = Math.min(length - done, region.length - offset);
+      copy(region.bytes, offset, into, at + done, run);
+      done += run;
+    }
+    this.#transferred = done;
+    return 0;
+  }
+
+  copyIn(gpa: Gpa, from: Uint8Array, at: number, length: number): Status {
+    let done = 0;
+    while (done < length) {
+      const address = gpa + done;
+      const region = this.#find(address);
+      if (region === null || region.readOnly) {
+        this.#transferred = done;
+        return region === null ? Fault.NO_MEMORY : Fault.PERMISSION;
+      }
+      const offset = address - region.start;
+      const run = Math.min(length - done, region.length - offset);
+      copy(from, at + done, region.bytes, offset, run);
+      if (region.dirty !== null) region.dirty.mark(address, run);
+      done += run;
+    }
+    this.#transferred = done;
+    return 0;
+  }
+
+  readU8(gpa: Gpa): number {
+    const region = this.#find(gpa);
+    return region === null ? Fault.NO_MEMORY : region.bytes[gpa - region.start]!;
+  }
+
+  readU16(gpa: Gpa): number {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 1 > region.last) return this.#readAcross(gpa, 2);
+    return region.view.getUint16(gpa - region.start, true);
+  }
+
+  readU32(gpa: Gpa): number {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 3 > region.last) return this.#readAcross(gpa, 4);
+    return region.view.getUint32(gpa - region.start, true);
+  }
+
+  readU64(gpa: Gpa): number {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 7 > region.last) return this.#readAcross(gpa, 8);
+    const offset = gpa - region.start;
+    const high = region.view.getUint32(offset + 4, true);
+    if (high > 0x1f_ffff) return Fault.TOO_WIDE;
+    return high * TWO_32 + region.view.getUint32(offset, true);
+  }
+
+  writeU8(gpa: Gpa, value: number): Status {
+    const region = this.#find(gpa);
+    if (region === null) return Fault.NO_MEMORY;
+    if (region.readOnly) return Fault.PERMISSION;
+    region.bytes[gpa - region.start] = value;
+    if (region.dirty !== null) region.dirty.mark(gpa, 1);
+    return 0;
+  }
+
+  writeU16(gpa: Gpa, value: number): Status {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 1 > region.last) return this.#writeAcross(gpa, 2, value);
+    if (region.readOnly) return Fault.PERMISSION;
+    region.view.setUint16(gpa - region.start, value, true);
+    if (region.dirty !== null) region.dirty.mark(gpa, 2);
+    return 0;
+  }
+
+  writeU32(gpa: Gpa, value: number): Status {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 3 > region.last) return this.#writeAcross(gpa, 4, value);
+    if (region.readOnly) return Fault.PERMISSION;
+    region.view.setUint32(gpa - region.start, value, true);
+    if (region.dirty !== null) region.dirty.mark(gpa, 4);
+    return 0;
+  }
+
+  writeU64(gpa: Gpa, value: number): Status {
+    const region = this.#find(gpa);
+    if (region === null || gpa + 7 > region.last) return this.#writeAcross(gpa, 8, value);
+    if (region.readOnly) return Fault.PERMISSION;
+    const offset = gpa - region.start;
+    region.view.setUint32(offset, value, true);
+    region.view.setUint32(offset + 4, Math.floor(value / TWO_32), true);
+    if (region.dirty !== null) region.dirty.mark(gpa, 8);
+    return 0;
+  }
+
+  atomicLoad(gpa: Gpa, size: ScalarSize): number {
+    if ((gpa & (size - 1)) !== 0) return Fault.STRADDLES;
+    const region = this.#find(gpa);
+    if (region === null) return Fault.NO_MEMORY;
+    const offset = gpa - region.start;
+    switch (size) {
+      case 1:
+        return Atomics.load(region.bytes, offset);
+      case 2:
+        return Atomics.load(region.u16, offset / 2);
+      case 4:
+        return Atomics.load(region.u32, offset / 4);
+      case 8: {
+        // The only indivisible 64-bit load there is; V8 keeps the BigInt out of the heap.
+        const value = Atomics.load(region.u64, offset / 8);
+        return value > 0x1f_ffff_ffff_ffffn ? Fault.TOO_WIDE : Number(value);
+      }
+    }
+  }
+
+  atomicStore(gpa: Gpa, size: ScalarSize, value: number): Status {
+    if ((gpa & (size - 1)) !== 0) return Fault.STRADDLES;
+    const region = this.#find(gpa);
+    if (region === null) return Fault.NO_MEMORY;
+    if (region.readOnly) return Fault.PERMISSION;
+    const offset = gpa - region.start;
+    switch (size) {
+      case 1:
+        Atomics.store(region.bytes, offset, value);
+        break;
+      case 2:
+        Atomics.store(region.u16, offset / 2, value);
+        break;
+      case 4:
+        Atomics.store(region.u32, offset / 4, value);
+        break;
+      case 8:
+        Atomics.store(region.u64, offset / 8, BigInt(value));
+        break;
+    }
+    if (region.dirty !== null) region.dirty.mark(gpa, size);
+    return 0;
+  }
+
+  check(gpa: Gpa, length: number, access: number): Status {
+    for (let done = 0; done < length;) {
+      const region = this.#find(gpa + done);
+      if (region === null) return Fault.NO_MEMORY;
+      if (region.readOnly && (access & Access.WRITE) !== 0) return Fault.PERMISSION;
+      done = region.last + 1 - gpa;
+    }
+    return 0;
+  }
+
+  slices(gpa: Gpa, length: number, access: number): readonly Uint8Array[] | Fault {
+    const views: Uint8Array[] = [];
+    const status = this.appendSlices(gpa, length, access, views);
+    return status === 0 ? views : status;
+  }
+
+  appendSlices(gpa: Gpa, length: number, access: number, views: Uint8Array[]): Status {
+    const writes = (access & Access.WRITE) !== 0;
+    let done = 0;
+    while (done < length) {
+      const address = gpa + done;
+      const region = this.#find(address);
+      if (region === null || (writes && region.readOnly)) {
+        this.#transferred = done;
+        return region === null ? Fault.NO_MEMORY : Fault.PERMISSION;
+      }
+      const offset = address - region.start;
+      const run = Math.min(length - done, region.length - offset);
+      views.push(region.bytes.subarray(offset, offset + run));
+      if (writes && region.dirty !== null) region.dirty.mark(address, run);
+      done += run;
+    }
+    this.#transferred = done;
+    return 0;
+  }
+
+  pin(gpa: Gpa, length: number, access: number): Pin | Fault {
+    const views: Uint8Array[] = [];
+    const status = this.appendSlices(gpa, length, access, views);
+    if (status !== 0) return status;
+    const writes = (access & Access.WRITE) !== 0;
+    return new RamPin(views, length, writes ? () => this.markDirty(gpa, length) : null);
+  }
+
+  /** From now on every page that is written is recorded. Forgets what was recorded before. */
+  startDirtyLog(): void {
+    this.#dirtyLog = "on";
+    for (const region of this.#regions) {
+      region.dirty = new DirtyBitmap(region.start, region.length);
+    }
+  }
+
+  /** Stops recording, and forgets. */
+  stopDirtyLog(): void {
+    this.#dirtyLog = "off";
+    for (const region of this.#regions) region.dirty = null;
+  }
+
+  /** `on` between {@linkcode startDirtyLog} and {@linkcode stopDirtyLog}. */
+  get dirtyLog(): "on" | "off" {
+    return this.#dirtyLog;
+  }
+
+  /** GPAs of the pages written since the last call, ascending; each is clean from the same instant on. */
+  takeDirtyPages(): Gpa[] {
+    return this.#regions.flatMap((region) => (region.dirty?.take() ?? []) as Gpa[]);
+  }
+
+  markDirty(gpa: Gpa, length: number): void {
+    for (const region of this.#regions) region.dirty?.mark(gpa, length);
+  }
+
+  #find(address: number): Region | null {
+    const recent = this.#recent;
+    if (address >= recent.start && address <= recent.last) return recent;
+    return this.#search(address);
+  }
+
+  #search(address: number): Region | null {
+    for (const region of this.#regions) {
+      if (address >= region.start && address <= region.last) {
+        this.#recent = region;
+        return region;
+      }
+    }
+    return null;
+  }
+
+  /** A scalar that no single region holds whole. */
+  #readAcross(gpa: Gpa, size: number): number {
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) {
+      const byte = gpa + i > MAX_ADDRESS ? Fault.NO_MEMORY : this.readU8((gpa + i) as Gpa);
+      if (byte < 0) {
+        // The first bad byte names the fault; all that can go wrong here is NO_MEMORY.
+        return byte;
+      }
+      if (i === 6 && size === 8 && (byte > 0x1f || value !== 0)) return Fault.TOO_WIDE;
+      value = value * 256 + byte;
+    }
+    return value;
+  }
+
+  /** As {@linkcode #readAcross}: the bytes before a fault are stored, as for a byte range. */
+  #writeAcross(gpa: Gpa, size: number, value: number): Status {
+    let rest = value;
+    for (let i = 0; i < size; i++) {
+      const status = gpa + i > MAX_ADDRESS
+        ? Fault.NO_MEMORY
+        : this.writeU8((gpa + i) as Gpa, rest % 256);
+      if (status !== 0) return status;
+      rest = Math.floor(rest / 256);
+    }
+    return 0;
+  }
+}
+
+/** Copies without making a view when the bytes are few. */
+function copy(
+  from: Uint8Array,
+  fromOffset: number,
+  into: Uint8Array,
+  intoOffset: number,
+  length: number,
+): void {
+  if (length <= SMALL_COPY) {
+    for (let i = 0; i < length; i++) into[intoOffset + i] = from[fromOffset + i]!;
+  } else {
+    into.set(
+      fromOffset === 0 && length === from.length
+        ? from
+        : from.subarray(fromOffset, fromOffset + length),
+      intoOffset,
+    );
+  }
+}
