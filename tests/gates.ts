@@ -1,0 +1,147 @@
+/**
+ * The gates a submission goes through: each is a command, with what it counted.
+ * @module
+ */
+
+/** What one gate came to. */
+export interface GateResult {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly durationMs: number;
+  /** Everything the command printed, shown when it failed. */
+  readonly output: string;
+}
+
+/** One gate. */
+export interface Gate {
+  readonly name: string;
+  /** Arguments of `deno`. */
+  readonly args: readonly string[];
+  /** Reads the true counts from what the command left behind; one check that passed or failed unless told. */
+  readonly count?: (
+    code: number,
+    report: string,
+  ) => { passed: number; failed: number; skipped: number };
+  /** Named in `args` as `{report}`: a file the command writes its counts to. */
+  readonly report?: "junit" | "json";
+}
+
+/** Counts of a JUnit file as `deno test` writes it. A run that broke off counts as one failure at least. */
+export function countJunit(
+  code: number,
+  xml: string,
+): { passed: number; failed: number; skipped: number } {
+  const tests = xml.match(/<testcase\b/g)?.length ?? 0;
+  const failed = xml.match(/<(?:failure|error)\b/g)?.length ?? 0;
+  const skipped = xml.match(/<skipped\b/g)?.length ?? 0;
+  return {
+    passed: tests - failed - skipped,
+    failed: code === 0 ? failed : Math.max(1, failed),
+    skipped,
+  };
+}
+
+/** Counts of the scenario runner's `--json` file. */
+export function countScenarios(
+  code: number,
+  json: string,
+): { passed: number; failed: number; skipped: number } {
+  let totals: { passed: number; failed: number; skipped: number };
+  try {
+    totals = (JSON.parse(json) as { totals: typeof totals }).totals;
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  return { ...totals, failed: code === 0 ? totals.failed : Math.max(1, totals.failed) };
+}
+
+/** Runs one gate to its end. Never throws: a command that cannot be run has failed. */
+export async function runGate(gate: Gate): Promise<GateResult> {
+  const start = performance.now();
+  const reportFile = await Deno.makeTempFile({ prefix: "viaduct-report-" });
+  try {
+    const command = new Deno.Command(Deno.execPath(), {
+      args: gate.args.map((arg) => arg.replace("{report}", reportFile)),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      env: { NO_COLOR: "1" },
+    });
+    const { code, stdout, stderr } = await command.output();
+    const text = new TextDecoder();
+    const report = gate.report === undefined ? "" : await Deno.readTextFile(reportFile);
+    const counts = gate.count?.(code, report) ??
+      { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+    return {
+      name: gate.name,
+      ...counts,
+      durationMs: performance.now() - start,
+      output: text.decode(stdout) + text.decode(stderr),
+    };
+  } catch (error) {
+    return {
+      name: gate.name,
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+      durationMs: performance.now() - start,
+      output: `Cannot run the gate: ${error}`,
+    };
+  } finally {
+    await Deno.remove(reportFile).catch(() => {});
+  }
+}
+
+/** Formatting, lint, types, documentation, package: what needs no test to run. */
+export const STATIC_GATES: readonly Gate[] = [
+  { name: "fmt", args: ["fmt", "--check"] },
+  { name: "lint", args: ["lint"] },
+  { name: "check", args: ["check", "."] },
+  { name: "doc", args: ["doc", "--lint", "mod.ts"] },
+  { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
+];
+
+/** A gate that runs `deno test` over `paths`. */
+export function testGate(name: string, paths: readonly string[], ...options: string[]): Gate {
+  return {
+    name,
+    args: ["test", "-A", "--quiet", "--junit-path={report}", ...options, ...paths],
+    report: "junit",
+    count: countJunit,
+  };
+}
+
+/** Tests beside their source, and the running examples of the documentation. */
+export const UNIT_GATES: readonly Gate[] = [
+  testGate("unit tests", ["core", "devices", "protocols", "harness", "web"]),
+  testGate("examples", ["mod.ts", "README.md"], "--doc"),
+];
+
+/** Runs gates one after another, a line each as they end. @returns the process's exit code */
+export async function runGates(gates: readonly Gate[]): Promise<number> {
+  let passed = 0;
+  let failed = 0;
+  let skipped = 0;
+  for (const gate of gates) {
+    const result = await runGate(gate);
+    passed += result.passed;
+    failed += result.failed;
+    skipped += result.skipped;
+    const seconds = (result.durationMs / 1000).toFixed(1).padStart(6);
+    const counts = `${result.passed} passed` +
+      (result.failed > 0 ? `, ${result.failed} FAILED` : "") +
+      (result.skipped > 0 ? `, ${result.skipped} skipped` : "");
+    print(
+      `${result.failed > 0 ? "FAIL" : "ok  "}  ${result.name.padEnd(12)} ${seconds} s  ${counts}`,
+    );
+    if (result.failed > 0) print(result.output.trimEnd());
+  }
+  print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  return failed > 0 ? 1 : 0;
+}
+
+function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
+}
