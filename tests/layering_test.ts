@@ -15,7 +15,7 @@ const LAYERS = ["core", "devices", "protocols", "harness", "web"];
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   core: [],
   devices: [],
-  protocols: ["valibot"],
+  protocols: ["valibot", "@std/path"],
   harness: ["valibot", "@commander-js/extra-typings", "@std/path", "@std/fmt/colors"],
   web: ["valibot", "@std/path"],
 };
