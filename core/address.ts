@@ -3,7 +3,8 @@
  * @module
  */
 
-declare const KIND: unique symbol;
+/** Brand that keeps the address kinds apart. Exists for the type checker alone. */
+export declare const KIND: unique symbol;
 
 /** Guest physical address, in bytes: a safe integer in [0, 2^52). */
 export type Gpa = number & { readonly [KIND]: "gpa" };

@@ -22,9 +22,11 @@ export type Via = "direct" | "vfio-user" | "qemu";
 export const MODES: readonly Mode[] = ["identity", "remap", "ats", "pri", "pasid", "iommufd"];
 export const VIAS: readonly Via[] = ["direct", "vfio-user", "qemu"];
 
+/** What a scenario says about itself. */
 export interface ScenarioOptions {
   /** One line: what holds when it passes. Shown by `--list` and in reports. */
   readonly title: string;
+  /** For `--tag`. */
   readonly tags?: readonly string[];
   /** Modes in which it makes sense; `identity` and `remap` unless told. */
   readonly modes?: readonly Mode[];
@@ -62,7 +64,7 @@ export interface FaultReport {
 export interface MachineIommu {
   /** Makes an empty domain and returns its ID. */
   createDomain(): Promise<number>;
-  /** @throws {IommuError} `no-domain`, `busy` while an endpoint is attached */
+  /** Forgets a domain and its mappings. @throws {IommuError} `no-domain`, `busy` while an endpoint is attached */
   destroyDomain(domain: number): Promise<void>;
   /** Puts the endpoint into the domain, out of any other. @throws {IommuError} `no-endpoint`, `no-domain` */
   attach(endpoint: number, domain: number): Promise<void>;
@@ -100,6 +102,7 @@ export interface MachineMemory {
 
 /** A buffer that a device reaches at {@linkcode iova}. */
 export interface DmaBuffer {
+  /** Where the device sees its first byte. */
   readonly iova: Iova;
   /** Bytes: whole pages. */
   readonly length: number;
@@ -119,11 +122,13 @@ export interface Plugged<Driver> {
   readonly endpoint: number;
   /** The function itself, for what the driver half does not cover. */
   readonly target: PciTarget;
+  /** The guest driver's half. */
   readonly driver: Driver;
   /** The domain it was put in; null in identity mode and with `attach: false`. */
   readonly domain: number | null;
 }
 
+/** How a device is plugged in. */
 export interface PlugOptions {
   /** A domain to share instead of a fresh one. Ignored in identity mode. */
   readonly domain?: number;
@@ -131,6 +136,7 @@ export interface PlugOptions {
   readonly attach?: boolean;
 }
 
+/** How a buffer is made. */
 export interface DmaBufferOptions {
   /** What the device may do: `Access.READ_WRITE` unless told. */
   readonly access?: number;
@@ -140,12 +146,17 @@ export interface DmaBufferOptions {
 
 /** What a scenario is given. */
 export interface ScenarioContext {
+  /** The mode of this run. */
   readonly mode: Mode;
+  /** The via of this run. */
   readonly via: Via;
   /** The seed of this run, as the report prints it. */
   readonly seed: number;
+  /** The machine's IOMMU. */
   readonly iommu: MachineIommu;
+  /** The machine's memory. */
   readonly memory: MachineMemory;
+  /** Scenario time. */
   readonly clock: {
     /** Nanoseconds of scenario time. */
     readonly nowNs: number;
@@ -189,10 +200,13 @@ export interface ScenarioContext {
   log(message: string): void;
 }
 
+/** A scenario, as its file exports it. */
 export interface Scenario {
   /** Kebab-case, unique among all scenarios: `edu-dma-scatter`. */
   readonly name: string;
+  /** What it says about itself. */
   readonly options: ScenarioOptions;
+  /** What it does. A run fails when this throws, or a check was not `ok`. */
   readonly run: (t: ScenarioContext) => Promise<void>;
 }
 

@@ -13,7 +13,9 @@ import { TranslationTable } from "./translation_table.ts";
 
 /** One mapping as it was made. */
 export interface Mapping {
+  /** First address as devices use it. */
   readonly iova: Iova;
+  /** First address as the guest has it. */
   readonly gpa: Gpa;
   /** Bytes. */
   readonly length: number;
@@ -25,6 +27,7 @@ export interface Mapping {
 export class AddressSpace {
   /** For the access path. Change it only through this space. */
   readonly table: TranslationTable;
+  /** DMA in flight through the mappings. */
   readonly inFlight: InFlight = new InFlight();
   /** Pages written by devices, while tracking is on. */
   dirty: DirtyBitmap | null = null;
@@ -32,6 +35,7 @@ export class AddressSpace {
   readonly #name: string;
 
   /**
+   * Makes an empty space.
    * @param name how error messages call it: `domain 1`
    * @param seed of the page cache's hash
    */

@@ -15,6 +15,7 @@ export class Completion implements PromiseLike<number> {
   #waitsFor = 0;
   #callbacks: (() => void)[] | null = null;
 
+  /** Makes one that is reached, until something holds it. */
   constructor(bytes = 0) {
     this.bytes = bytes;
   }
@@ -49,6 +50,15 @@ export class Completion implements PromiseLike<number> {
     if (--this.#waitsFor > 0) return;
     const callbacks = this.#callbacks;
     this.#callbacks = null;
-    for (const callback of callbacks ?? []) callback();
+    let failure: { error: unknown } | null = null;
+    for (const callback of callbacks ?? []) {
+      try {
+        callback();
+      } catch (error) {
+        // The others wait for their answers all the same.
+        failure ??= { error };
+      }
+    }
+    if (failure !== null) throw failure.error;
   }
 }

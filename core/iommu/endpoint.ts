@@ -15,13 +15,15 @@ import type { IommuMemory } from "./iommu_memory.ts";
 export type EndpointId = number;
 
 /** In place of a PASID: the access carries none. PASID 0 is another address space (PCIe 6.0, 6.20). */
-export const NO_PASID = -1;
+export const NO_PASID: number = -1;
 
 /** Where the accesses of one (endpoint, PASID) go. Read on every access; written by the IOMMU alone. */
 export class DmaContext {
+  /** Whose accesses these are. */
   readonly endpoint: Endpoint;
   /** 0..2^20-1, or {@linkcode NO_PASID}. */
   readonly pasid: number;
+  /** The domain it is attached to, or null. */
   domain: Domain | null = null;
   /** The space that translates, or null: then {@linkcode bypass} decides. */
   space: AddressSpace | null = null;
@@ -30,6 +32,7 @@ export class DmaContext {
   /** DMA in flight that went untranslated. */
   readonly bypassInFlight: InFlight = new InFlight();
 
+  /** Makes a context that reaches nothing. */
   constructor(endpoint: Endpoint, pasid: number) {
     this.endpoint = endpoint;
     this.pasid = pasid;
@@ -38,8 +41,11 @@ export class DmaContext {
 
 /** Made by {@linkcode Iommu.addEndpoint}. */
 export class Endpoint {
+  /** As it was added. */
   readonly id: EndpointId;
+  /** What its accesses came to. */
   readonly counters: EndpointCounters = new EndpointCounters();
+  /** Its accesses that were refused. */
   readonly faults: FaultLog;
   /** Durations of a sample of the translations. */
   readonly latency: Histogram = new Histogram();
@@ -48,6 +54,7 @@ export class Endpoint {
   /** The DMA of this endpoint without PASID. */
   readonly memory: IommuMemory;
 
+  /** Called by {@linkcode Iommu.addEndpoint}. */
   constructor(
     id: EndpointId,
     numbering: FaultSequence,

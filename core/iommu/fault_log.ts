@@ -10,7 +10,9 @@ import type { Fault, Iova } from "../address.ts";
 export interface FaultRecord {
   /** Position among all faults of all endpoints of one IOMMU, from 0. */
   readonly sequence: number;
+  /** When, by the IOMMU's clock, in nanoseconds. */
   readonly timeNs: number;
+  /** Whose access it was. */
   readonly endpoint: number;
   /** -1 for an access without one. */
   readonly pasid: number;
@@ -18,16 +20,19 @@ export interface FaultRecord {
   readonly iova: Iova;
   /** What was wanted: values of `Access`, or'ed. */
   readonly access: number;
+  /** Why. */
   readonly reason: Fault;
 }
 
 /** Numbers faults across endpoints, so that merged logs keep their order. */
 export class FaultSequence {
+  /** The next fault's number. */
   next = 0;
 }
 
 /** A ring of the most recent faults of one endpoint. */
 export class FaultLog {
+  /** Faults it holds. */
   readonly capacity: number;
   readonly #endpoint: number;
   readonly #numbering: FaultSequence;
@@ -42,6 +47,7 @@ export class FaultLog {
   readonly #access: Uint8Array;
   readonly #reason: Int8Array;
 
+  /** Makes an empty log. @param capacity faults to hold, at least 1 */
   constructor(endpoint: number, numbering: FaultSequence, capacity = 1024) {
     this.#endpoint = endpoint;
     this.#numbering = numbering;

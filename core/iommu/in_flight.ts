@@ -14,6 +14,7 @@ export class DmaPin implements Pin {
   onRevoke: (() => void) | null = null;
   /** First and last IOVA, both inclusive. */
   readonly start: number;
+  /** See {@linkcode start}. */
   readonly last: number;
   /** Who holds it: a detach waits for its own endpoint alone. */
   readonly endpoint: number;
@@ -21,7 +22,7 @@ export class DmaPin implements Pin {
   readonly #released: (() => void) | null;
   #waiters: Completion[] | null = null;
 
-  /** @param released called once on release, before anyone who waits: marks dirty pages */
+  /** Begins an access. @param released called once on release, before anyone who waits: marks dirty pages */
   constructor(
     owner: InFlight,
     slices: readonly Uint8Array[],
@@ -50,7 +51,16 @@ export class DmaPin implements Pin {
     this.#owner = null;
     owner.remove(this);
     this.#released?.();
-    for (const waiter of this.#waiters ?? []) waiter.settle();
+    let failure: { error: unknown } | null = null;
+    for (const waiter of this.#waiters ?? []) {
+      try {
+        waiter.settle();
+      } catch (error) {
+        // Who waits behind it is told all the same.
+        failure ??= { error };
+      }
+    }
+    if (failure !== null) throw failure.error;
   }
 
   /** Makes `completion` wait for the release. */
@@ -104,7 +114,8 @@ export class InFlight {
     completion.hold();
     let failure: { error: unknown } | null = null;
     for (const pin of [...this.#pins]) {
-      if (!matches(pin)) continue;
+      // Another pin's onRevoke may have released this one; one of length 0 touches nothing.
+      if (pin.length === 0 || !this.#pins.has(pin) || !matches(pin)) continue;
       try {
         pin.revokeFor(completion);
       } catch (error) {

@@ -79,6 +79,7 @@ export class IntervalMap {
     return this.#targets[slot]!;
   }
 
+  /** Flags of the range, 8 bits. */
   flagsOf(slot: Slot): number {
     return this.#flags[slot]!;
   }
@@ -277,7 +278,7 @@ export class IntervalMap {
     this.#leafNext[right] = after;
     if (after >= 0) this.#leafPrevious[after] = right;
     // The separator: above all that stays left, at or below all that is or comes right.
-    const separator = appends ? this.#lasts[leaf * FAN + FAN - 1]! : this.#starts[right * FAN]!;
+    const separator = appends ? this.#lasts[leaf * FAN + FAN - 1]! + 1 : this.#starts[right * FAN]!;
     this.#addChild(this.#height - 1, separator, right);
     return right;
   }

@@ -29,6 +29,7 @@ export interface IommuOptions {
 
 /** Endpoints, domains, and what connects them. */
 export class Iommu {
+  /** Where events go. */
   readonly trace: TraceRing;
   readonly #memory: GuestMemory;
   readonly #clock: Clock;
@@ -38,6 +39,7 @@ export class Iommu {
   readonly #numbering = new FaultSequence();
   #bypass: "on" | "off" = "off";
 
+  /** Makes an IOMMU without endpoints or domains in front of `memory`. */
   constructor(memory: GuestMemory, options: IommuOptions) {
     this.#memory = memory;
     this.#clock = options.clock;
@@ -98,7 +100,7 @@ export class Iommu {
     return completion;
   }
 
-  /** @throws {IommuError} `no-endpoint` */
+  /** The endpoint with this ID. @throws {IommuError} `no-endpoint` */
   endpoint(id: EndpointId): Endpoint {
     const endpoint = this.#endpoints.get(id);
     if (endpoint === undefined) {
@@ -130,7 +132,7 @@ export class Iommu {
     this.#domains.delete(id);
   }
 
-  /** @throws {IommuError} `no-domain` */
+  /** The domain with this ID. @throws {IommuError} `no-domain` */
   domain(id: DomainId): Domain {
     const domain = this.#domains.get(id);
     if (domain === undefined) {

@@ -20,8 +20,10 @@ export type IommuErrorCode =
 
 /** A call that programs the IOMMU was refused. Nothing has changed. */
 export class IommuError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "IommuError";
 
+  /** Says what was refused. @param code stable; `message` is for people */
   constructor(readonly code: IommuErrorCode, message: string) {
     super(message);
   }

@@ -29,6 +29,7 @@ export class IommuMemory implements Memory<Iova> {
   readonly #scratch = new Uint8Array(8);
   readonly #scratchView = new DataView(this.#scratch.buffer);
 
+  /** Called by {@linkcode Iommu.addEndpoint}: `memory` is what the translations point into. */
   constructor(context: DmaContext, memory: GuestMemory, clock: Clock, trace: TraceRing) {
     this.#context = context;
     this.#memory = memory;

@@ -7,7 +7,9 @@
 
 /** Entries of a set: eight keys of 8 bytes are one cache line. */
 const WAYS = 8;
-const EMPTY = -1;
+const MISS = -1;
+/** Key of a free entry. No quotient that was rounded down equals it, not even that of a bad address. */
+const EMPTY = -0.5;
 const SMALLEST = 64;
 /** 4 Mi entries, 64 MiB: pages beyond that are walked for when they come back. */
 const LARGEST = 2 ** 22;
@@ -55,7 +57,7 @@ export class PageCache {
       const at = set | ((way + i) & (WAYS - 1));
       if (keys[at] === page) return this.#values[at]!;
     }
-    return EMPTY;
+    return MISS;
   }
 
   /** Keeps `value` for the page, at the cost of another page when its set is full. */
@@ -140,9 +142,9 @@ export class PageCache {
   }
 }
 
-/** A 32-bit finalizer: neighbouring seeds give unrelated factors. */
+/** A 32-bit finalizer: neighbouring seeds give unrelated factors, and 0, the usual one, a good one. */
 function mix(seed: number): number {
-  let h = seed | 0;
+  let h = (seed + 0x9e37_79b9) | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
   return h ^ (h >>> 16);

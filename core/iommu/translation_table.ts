@@ -32,7 +32,7 @@ export class TranslationTable {
   readonly #hot = new Float64Array(4);
   #hotFlags = 0;
 
-  /** @param seed of the page cache's hash */
+  /** Makes an empty table. @param seed of the page cache's hash */
   constructor(seed: number) {
     this.#cache = new PageCache(seed);
     this.#forgetHot();

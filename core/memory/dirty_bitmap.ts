@@ -8,6 +8,7 @@ import { hexRange, PAGE_SIZE } from "../address.ts";
 
 /** Bits over the range [start, start + length) of any address kind. */
 export class DirtyBitmap {
+  /** First address covered. */
   readonly start: number;
   /** Bytes covered. */
   readonly length: number;
@@ -17,14 +18,21 @@ export class DirtyBitmap {
   readonly #words: Int32Array;
 
   /**
-   * `start` a multiple of `pageSize`, `length` at least 1; a page that is covered
-   * in part has its bit. @throws {RangeError}
+   * `start` a multiple of `pageSize`, `length` at least 1 and at most 2^32 pages; a
+   * page that is covered in part has its bit. @throws {RangeError}
    */
   constructor(start: number, length: number, pageSize: number = PAGE_SIZE) {
     if (!(length >= 1) || start % pageSize !== 0) {
       throw new RangeError(
         `Cannot track ${hexRange(start, length)} by pages of ${pageSize} bytes: ` +
           `the start must be a multiple of a page, the length at least 1`,
+      );
+    }
+    // Bit operations keep 32 bits of a page number.
+    if (length > 2 ** 32 * pageSize) {
+      throw new RangeError(
+        `Cannot track ${hexRange(start, length)} by pages of ${pageSize} bytes: ` +
+          `a bitmap has at most 2^32 pages`,
       );
     }
     this.start = start;
@@ -59,6 +67,7 @@ export class DirtyBitmap {
   /** Start addresses of the marked pages that meet the range, ascending; the marks are gone in the same instant. */
   take(address: number = this.start, length: number = this.length): number[] {
     const taken: number[] = [];
+    if (length <= 0) return taken;
     const first = Math.max(0, Math.floor((address - this.start) / this.pageSize));
     const last = Math.min(
       this.#pages - 1,

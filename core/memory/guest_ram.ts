@@ -34,10 +34,15 @@ export interface RamRegionSpec {
 
 /** One region of guest memory. */
 export interface RamRegion {
+  /** For people. */
   readonly name: string;
+  /** First GPA. */
   readonly start: Gpa;
+  /** Bytes. */
   readonly length: number;
+  /** Whether writes fault. */
   readonly readOnly: boolean;
+  /** What it holds. */
   readonly bytes: Uint8Array;
 }
 
@@ -101,7 +106,7 @@ export class GuestRam implements GuestMemory {
   #transferred = 0;
   #dirtyLog: "on" | "off" = "off";
 
-  /** @throws {RangeError} for no region, one that is not made of whole pages, or two that overlap */
+  /** Makes guest memory. @throws {RangeError} for no region, one that is not made of whole pages, or two that overlap */
   constructor(regions: readonly RamRegionSpec[]) {
     const sorted = [...regions].sort((a, b) => a.start - b.start);
     let end = 0;
@@ -388,17 +393,15 @@ export class GuestRam implements GuestMemory {
 
   /** A scalar that no single region holds whole. */
   #readAcross(gpa: Gpa, size: number): number {
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) {
+    let low = 0;
+    let high = 0;
+    for (let i = 0; i < size; i++) {
       const byte = gpa + i > MAX_ADDRESS ? Fault.NO_MEMORY : this.readU8((gpa + i) as Gpa);
-      if (byte < 0) {
-        // The first bad byte names the fault; all that can go wrong here is NO_MEMORY.
-        return byte;
-      }
-      if (i === 6 && size === 8 && (byte > 0x1f || value !== 0)) return Fault.TOO_WIDE;
-      value = value * 256 + byte;
+      if (byte < 0) return byte;
+      if (i < 4) low += byte * 2 ** (8 * i);
+      else high += byte * 2 ** (8 * i - 32);
     }
-    return value;
+    return high > 0x1f_ffff ? Fault.TOO_WIDE : high * TWO_32 + low;
   }
 
   /** As {@linkcode #readAcross}: the bytes before a fault are stored, as for a byte range. */

@@ -26,13 +26,21 @@ export const Counter = {
 
 /** The counters by name, as reports and the JSON contract print them. */
 export interface EndpointMetrics {
+  /** As `Counter.TRANSLATIONS`. */
   readonly translations: number;
+  /** As `Counter.IOTLB_HITS`. */
   readonly iotlbHits: number;
+  /** As `Counter.IOTLB_MISSES`. */
   readonly iotlbMisses: number;
+  /** As `Counter.FAULTS`. */
   readonly faults: number;
+  /** As `Counter.PAGE_REQUESTS`. */
   readonly pageRequests: number;
+  /** As `Counter.INVALIDATIONS`. */
   readonly invalidations: number;
+  /** As `Counter.DMA_READ_BYTES`. */
   readonly dmaReadBytes: number;
+  /** As `Counter.DMA_WRITE_BYTES`. */
   readonly dmaWriteBytes: number;
 }
 

@@ -40,14 +40,19 @@ export const TRACE_KIND_NAMES: readonly string[] = [
 export interface TraceEvent {
   /** Position among all events ever recorded, from 0. */
   readonly sequence: number;
+  /** When, in nanoseconds. */
   readonly timeNs: number;
   /** A value of {@linkcode TraceKind}. */
   readonly kind: number;
+  /** Whose it was; see {@linkcode TraceKind} for events that are a domain's. */
   readonly endpoint: number;
   /** -1 without one. */
   readonly pasid: number;
+  /** See {@linkcode TraceKind}. */
   readonly iova: number;
+  /** See {@linkcode TraceKind}. */
   readonly length: number;
+  /** See {@linkcode TraceKind}. */
   readonly result: number;
 }
 
@@ -55,6 +60,7 @@ export interface TraceEvent {
 export class TraceRing {
   /** Callers test this before they record: it is the one branch. */
   on: boolean;
+  /** Events it holds. */
   readonly capacity: number;
   #recorded = 0;
   readonly #time: Float64Array;

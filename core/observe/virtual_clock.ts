@@ -70,7 +70,8 @@ export class VirtualClock implements Clock {
       next.run = null;
       run();
     }
-    this.#nowNs = untilNs;
+    // A task that advanced the clock itself may have gone further.
+    this.#nowNs = Math.max(this.#nowNs, untilNs);
   }
 
   #dropCancelled(): void {

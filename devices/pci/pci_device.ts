@@ -19,20 +19,27 @@ export type AccessSize = 1 | 2 | 4;
 
 /** Who the device says it is (PCI 3.0, 6.2.1). */
 export interface PciIdent {
+  /** 16 bits, but not 0xffff: that says nobody is there. */
   readonly vendorId: number;
+  /** 16 bits, given by the vendor. */
   readonly deviceId: number;
+  /** 8 bits. */
   readonly revisionId: number;
   /** 24 bits: base class, subclass, programming interface. */
   readonly classCode: number;
+  /** 16 bits; 0 unless told. */
   readonly subsystemVendorId?: number;
+  /** 16 bits; 0 unless told. */
   readonly subsystemId?: number;
 }
 
 /** One base address register (PCI 3.0, 6.2.5.1). */
 export interface BarLayout {
+  /** No other BAR may have it, nor be the upper half of a 64-bit one there. */
   readonly index: BarIndex;
-  /** Bytes, a power of two of at least 16 (at least 4 for `io`). */
+  /** Bytes, a power of two: 16 to 2^31, to 2^51 for `mmio64`, 4 to 256 for `io`. */
   readonly size: number;
+  /** Memory below 4 GiB, memory anywhere, or I/O ports. */
   readonly kind: "mmio32" | "mmio64" | "io";
   /** Reads have no side effects; memory BARs only. False unless told. */
   readonly prefetchable?: boolean;
@@ -63,6 +70,7 @@ export type InterruptMode = "intx" | "msi" | "msix";
 
 /** The interrupt half of the host. Never throws for a guest's doing. */
 export interface Interrupts {
+  /** Which of the two methods has an effect now. */
   readonly mode: InterruptMode;
   /**
    * Sends MSI or MSI-X message `vector`, or marks it pending while masked. Does
@@ -77,6 +85,7 @@ export interface Interrupts {
 export interface PciHost {
   /** The device's own DMA view. Accesses fail with `BUS_MASTER_OFF` while the guest has that bit clear. */
   readonly memory: Memory<Iova>;
+  /** How to interrupt the guest. */
   readonly interrupts: Interrupts;
   /** Time, and work for later. Timers survive a reset: a device cancels its own. */
   readonly clock: Clock;
@@ -90,8 +99,11 @@ export interface PciHost {
 export interface PciDevice {
   /** Kebab-case and fixed for the type: `edu`, `virtio-net`. */
   readonly type: string;
+  /** What configuration space says of it. */
   readonly ident: PciIdent;
+  /** In any order; none for a device without registers. */
   readonly bars: readonly BarLayout[];
+  /** Absent when it never interrupts. */
   readonly interrupts?: InterruptSpec;
   /** Further capabilities, in list order, after those that {@linkcode interrupts} asks for. */
   readonly capabilities?: readonly CapabilitySpec[];

@@ -15,12 +15,16 @@ export interface PciTarget {
 
   /** Unsigned value of `size` bytes of configuration space, at an offset aligned to `size`. */
   configRead(offset: number, size: 1 | 2 | 4): Promise<number>;
+  /** Stores the low `size` bytes of `value`; read-only bits stay. */
   configWrite(offset: number, size: 1 | 2 | 4, value: number): Promise<void>;
 
   /** Unsigned value of `size` bytes of a BAR. All ones when nothing decodes the access. */
   barRead(bar: BarIndex, offset: number, size: 1 | 2 | 4): Promise<number>;
+  /** Stores the low `size` bytes of `value`. Ignored when nothing decodes the access. */
   barWrite(bar: BarIndex, offset: number, size: 1 | 2 | 4, value: number): Promise<void>;
+  /** One 8-byte access, as {@linkcode barRead}. */
   barRead64(bar: BarIndex, offset: number): Promise<bigint>;
+  /** One 8-byte access, as {@linkcode barWrite}. */
   barWrite64(bar: BarIndex, offset: number, value: bigint): Promise<void>;
 
   /** Takes the messages of MSI or MSI-X `vector` that arrived since the last call: how many. */
