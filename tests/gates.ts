@@ -3,6 +3,8 @@
  * @module
  */
 
+import { stripAnsiCode } from "@std/fmt/colors";
+
 /** What one gate came to. */
 export interface GateResult {
   readonly name: string;
@@ -67,7 +69,8 @@ export async function runGate(gate: Gate): Promise<GateResult> {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      env: { NO_COLOR: "1" },
+      // An empty NO_COLOR counts as none: a test looks at colours, and what is shown is stripped.
+      env: { NO_COLOR: "" },
     });
     const { code, stdout, stderr } = await command.output();
     const text = new TextDecoder();
@@ -78,7 +81,7 @@ export async function runGate(gate: Gate): Promise<GateResult> {
       name: gate.name,
       ...counts,
       durationMs: performance.now() - start,
-      output: text.decode(stdout) + text.decode(stderr),
+      output: stripAnsiCode(text.decode(stdout) + text.decode(stderr)),
     };
   } catch (error) {
     return {

@@ -1,0 +1,223 @@
+/**
+ * `deno task scenario`: finds scenarios, runs them, reports.
+ * @module
+ */
+
+import { setColorEnabled } from "@std/fmt/colors";
+import { BUILT_MODES, BUILT_VIAS } from "../via/availability.ts";
+import { type Catalog, loadCatalog } from "../run/catalog.ts";
+import type { ChildProcess } from "../child/child_process.ts";
+import { describeError } from "../run/describe_error.ts";
+import { ChromeTraceFile } from "../export/chrome_trace_file.ts";
+import { type CatalogEntry, type PlannedRun, planRuns } from "../run/plan.ts";
+import { dot } from "../report/dot.ts";
+import { jsonReport } from "../report/json.ts";
+import { jsonl } from "../report/jsonl.ts";
+import { junitReport } from "../report/junit.ts";
+import { listAsJson, listAsTable } from "../report/list.ts";
+import { pretty } from "../report/pretty.ts";
+import type { MakeReporter, Summary } from "../report/reporter.ts";
+import { COLOURED, PLAIN } from "../report/style.ts";
+import { tap } from "../report/tap.ts";
+import { Runner } from "../run/runner.ts";
+import { didYouMean } from "./suggest.ts";
+import { UsageError } from "./usage_error.ts";
+import { openOutputs, writeOutput } from "./output_file.ts";
+import { ProgressLine } from "./progress.ts";
+import {
+  parseScenarioCommand,
+  type ReporterName,
+  type ScenarioCommand,
+} from "./scenario_options.ts";
+import { Terminal } from "./terminal.ts";
+
+/** Exit codes (DESIGN.md, 5). */
+const PASSED = 0, FAILED = 1, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
+
+/** Characters of a line that is not on a terminal. */
+const COLUMNS = 100;
+
+const MAKE_REPORTER: Readonly<Record<ReporterName, MakeReporter>> = { pretty, dot, tap, jsonl };
+
+const stdout = new Terminal(Deno.stdout);
+const stderr = new Terminal(Deno.stderr);
+
+function columns(terminal: Terminal): number {
+  if (!terminal.isTerminal) return COLUMNS;
+  try {
+    return Deno.consoleSize().columns || COLUMNS;
+  } catch {
+    return COLUMNS;
+  }
+}
+
+/** What Ctrl-C ends: whatever is going on at the moment. */
+class Interrupt {
+  /** What to do about it now. */
+  action: () => void = () => {};
+  #happened = false;
+
+  constructor() {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      Deno.addSignalListener(signal, () => {
+        // Who asks twice has waited long enough.
+        if (this.#happened) Deno.exit(INTERRUPTED);
+        this.#happened = true;
+        this.action();
+      });
+    }
+  }
+
+  get happened(): boolean {
+    return this.#happened;
+  }
+}
+
+/** The scenarios that `--grep` and `--tag` leave. */
+function filter(entries: readonly CatalogEntry[], command: ScenarioCommand): CatalogEntry[] {
+  const { grep, tags } = command;
+  const known = [...new Set(entries.flatMap((entry) => entry.tags))].sort();
+  for (const tag of tags) {
+    if (known.includes(tag)) continue;
+    const there = known.length === 0 ? "no scenario has a tag" : `there are ${known.join(", ")}`;
+    throw new UsageError(`No scenario has the tag ${tag}${didYouMean(tag, known)}; ${there}`);
+  }
+  const left = entries.filter(({ name, tags: own }) =>
+    (grep === null || grep.test(name)) &&
+    (tags.length === 0 || tags.some((tag) => own.includes(tag)))
+  );
+  if (left.length === 0) {
+    const asked = [
+      ...grep === null ? [] : [`--grep ${grep.source}`],
+      ...tags.length === 0 ? [] : [`--tag ${tags.join(",")}`],
+    ];
+    throw new UsageError(
+      `No scenario is left by ${asked.join(" and ")}; without, there are ${
+        entries.map(({ name }) => name).join(", ")
+      }`,
+    );
+  }
+  return left;
+}
+
+function plan(entries: readonly CatalogEntry[], command: ScenarioCommand): PlannedRun[] {
+  const modes = command.modes ?? BUILT_MODES;
+  const vias = command.vias ?? BUILT_VIAS;
+  const { seed, repeat, shard } = command;
+  const runs = planRuns(entries, { modes, vias, seed, repeat });
+  if (runs.length === 0) {
+    const can = entries.slice(0, 8).map(({ name, modes, vias }) =>
+      `${name} runs in ${modes.join(", ")} via ${vias.join(", ")}`
+    );
+    throw new UsageError(
+      `Nothing to run in ${modes.join(", ")} via ${vias.join(", ")}: ${can.join("; ")}`,
+    );
+  }
+  return shard === null ? runs : planRuns(entries, { modes, vias, seed, repeat, shard });
+}
+
+async function runAll(
+  runs: readonly PlannedRun[],
+  catalog: Catalog,
+  command: ScenarioCommand,
+  trace: ChromeTraceFile | null,
+  interrupt: Interrupt,
+): Promise<Summary> {
+  const coloured = command.colour === "auto" && stdout.isTerminal && !Deno.noColor;
+  if (coloured) setColorEnabled(true);
+  const reporter = MAKE_REPORTER[command.reporter]({
+    write: (text) => stdout.write(text),
+    style: coloured ? COLOURED : PLAIN,
+    columns: columns(stdout),
+  });
+  const progress = new ProgressLine(stderr, runs.length, () => columns(stderr));
+  const runner = new Runner({
+    jobs: command.jobs,
+    timeoutMs: command.timeoutMs,
+    afterFailure: command.afterFailure,
+    trace: trace === null ? "off" : "on",
+    child: catalog.child,
+    listener: {
+      started: (run) => progress.started(run),
+      progress: (run, done, total) => progress.progress(run, done, total),
+      finished: (report, run) => {
+        progress.clear();
+        reporter.finished(report);
+        progress.finished(run);
+      },
+      trace: (events) => trace?.add(events),
+    },
+  });
+  interrupt.action = () => runner.interrupt();
+  if (interrupt.happened) runner.interrupt();
+  const started = performance.now();
+  reporter.begin(runs.length);
+  const reports = await runner.run(runs);
+  progress.clear();
+  const summary: Summary = {
+    runs: reports,
+    seed: command.seed,
+    durationMs: performance.now() - started,
+    ended: interrupt.happened ? "interrupted" : "complete",
+  };
+  reporter.end(summary);
+  return summary;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseScenarioCommand(args, (text) => stdout.write(text));
+  if (command === null) return PASSED;
+  const { json, junit, trace } = command;
+  const interrupt = new Interrupt();
+  let loading: ChildProcess | null = null;
+  interrupt.action = () => loading?.kill();
+  let catalog: Catalog;
+  try {
+    catalog = await loadCatalog(command.names, { started: (child) => loading = child });
+  } catch (error) {
+    if (interrupt.happened) return INTERRUPTED;
+    throw error;
+  }
+  try {
+    const entries = filter(catalog.entries, command);
+    if (command.list === "list") {
+      const text = command.reporter === "jsonl" ? listAsJson(entries) : listAsTable(entries, PLAIN);
+      stdout.write(text);
+      return PASSED;
+    }
+    const runs = plan(entries, command);
+    const outputs = openOutputs({ json, junit, trace });
+    const traceFile = outputs.trace === null ? null : new ChromeTraceFile(outputs.trace);
+    stderr.write(`seed ${command.seed}, ${runs.length} runs, ${command.jobs} at a time\n`);
+    const summary = await runAll(runs, catalog, command, traceFile, interrupt);
+    if (outputs.json !== null) writeOutput(outputs.json, jsonReport(summary));
+    if (outputs.junit !== null) writeOutput(outputs.junit, junitReport(summary));
+    traceFile?.close();
+    if (interrupt.happened) return INTERRUPTED;
+    return summary.runs.some(({ status }) => status === "failed") ? FAILED : PASSED;
+  } finally {
+    catalog.child.kill();
+  }
+}
+
+async function exitCode(args: readonly string[]): Promise<number> {
+  try {
+    return await main(args);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      stderr.write(`${error.message}\nSee deno task scenario --help\n`);
+      return USAGE;
+    }
+    stderr.write(`Internal error of the scenario runner: ${describeError(error)}\n`);
+    return INTERNAL;
+  }
+}
+
+if (import.meta.main) {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    stderr.write(`Internal error of the scenario runner: ${describeError(event.reason)}\n`);
+    Deno.exit(INTERNAL);
+  });
+  Deno.exit(await exitCode(Deno.args));
+}

@@ -1,0 +1,20 @@
+/**
+ * One event of a Chrome trace ("Trace Event Format", the JSON that Perfetto and
+ * chrome://tracing open).
+ * @module
+ */
+
+/** `ts` and `dur` are microseconds. */
+export interface ChromeEvent {
+  /** `X` complete, `i` instant, `M` metadata. */
+  readonly ph: "X" | "i" | "M";
+  readonly name: string;
+  readonly cat?: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly ts: number;
+  readonly dur?: number;
+  /** Scope of an instant: thread or process. */
+  readonly s?: "t" | "p";
+  readonly args?: Readonly<Record<string, string | number | boolean>>;
+}

@@ -1,0 +1,192 @@
+/**
+ * The matrix: a row a scenario, a column a mode (and via), each with how it
+ * went, time, translations, hit rate and faults; then what failed, and totals.
+ * @module
+ */
+
+import { type Metrics, type RunReport, sumMetrics, totalsOf } from "../run/run_report.ts";
+import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
+import type { Reporter, ReporterOptions, Style, Summary } from "./reporter.ts";
+import { duration, hitRate, indented, plural, printable, quantity } from "./text.ts";
+
+/** Widths of a cell's fields: how it went, time, translations, hit rate, faults. */
+const FIELDS = [4, 8, 7, 8, 7] as const;
+const CELL = FIELDS.reduce((sum, width) => sum + width, 0);
+const GAP = 3;
+const MIN_NAME = 16;
+/** Lines of a failed run's log and output that are repeated. */
+const LAST_LINES = 10;
+
+type Align = "left" | "right";
+
+function pad(text: string, width: number, align: Align): string {
+  return align === "left" ? text.padEnd(width) : text.padStart(width);
+}
+
+/** Cut in its middle, so that both what it begins and what it ends with are seen. */
+function fit(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const end = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`;
+}
+
+/** All runs of one scenario in one mode and via. */
+function cell(runs: readonly RunReport[], style: Style): string {
+  const [statusWidth, ...widths] = FIELDS;
+  const made = runs.filter(({ status }) => status !== "skipped");
+  if (made.length === 0) {
+    return style.faint((runs.length === 0 ? "–" : "skip").padEnd(CELL));
+  }
+  const { passed, failed } = totalsOf(runs);
+  const many = runs.length > 1;
+  const status = many ? `${passed}/${runs.length}` : failed > 0 ? "FAIL" : "ok";
+  const paint = failed > 0 ? style.bad : style.good;
+  const metrics: Metrics = sumMetrics(made);
+  const meanMs = made.reduce((sum, run) => sum + run.durationMs, 0) / made.length;
+  const values = [
+    duration(meanMs),
+    quantity(metrics.translations),
+    hitRate(metrics.iotlbHits, metrics.iotlbMisses),
+    quantity(metrics.faults),
+  ];
+  return paint(status.padEnd(statusWidth)) +
+    values.map((value, at) => value.padStart(widths[at]!)).join("");
+}
+
+function headings(): string {
+  const names = ["", "time", "transl", "hits", "faults"];
+  return names.map((name, at) => pad(name, FIELDS[at]!, at === 0 ? "left" : "right")).join("");
+}
+
+interface Column {
+  readonly mode: Mode;
+  readonly via: Via;
+}
+
+function columnsOf(runs: readonly RunReport[]): Column[] {
+  return VIAS.flatMap((via) => MODES.map((mode) => ({ mode, via })))
+    .filter(({ mode, via }) => runs.some((run) => run.mode === mode && run.via === via));
+}
+
+function matrix(runs: readonly RunReport[], { style, columns: width }: ReporterOptions): string {
+  const names = [...new Set(runs.map(({ scenario }) => scenario))];
+  const longest = Math.max("scenario".length, ...names.map((name) => name.length));
+  const columns = columnsOf(runs);
+  // As many columns side by side as the line holds beside names of a readable length.
+  const room = Math.max(1, Math.floor((width - 2 - Math.min(longest, MIN_NAME)) / (CELL + GAP)));
+  const blocks: string[] = [];
+  for (let from = 0; from < columns.length; from += room) {
+    const shown = columns.slice(from, from + room);
+    const nameWidth = Math.max(
+      Math.min(longest, MIN_NAME),
+      Math.min(longest, width - 2 - shown.length * (CELL + GAP)),
+    );
+    const gap = " ".repeat(GAP);
+    const lines: string[] = [
+      "  " + " ".repeat(nameWidth) +
+      shown.map(({ mode, via }) => gap + style.strong(fit(`${mode} via ${via}`, CELL).padEnd(CELL)))
+        .join(""),
+      "  " + style.faint("scenario".padEnd(nameWidth)) +
+      shown.map(() => gap + style.faint(headings())).join(""),
+    ];
+    for (const name of names) {
+      const cells = shown.map(({ mode, via }) =>
+        cell(
+          runs.filter((run) => run.scenario === name && run.mode === mode && run.via === via),
+          style,
+        )
+      );
+      lines.push(
+        "  " + fit(name, nameWidth).padEnd(nameWidth) + cells.map((c) => gap + c).join(""),
+      );
+    }
+    blocks.push(lines.map((line) => line.trimEnd()).join("\n"));
+  }
+  return blocks.join("\n\n") + "\n";
+}
+
+function lastLines(lines: readonly string[]): string[] {
+  const more = lines.length - LAST_LINES;
+  return more <= 0 ? [...lines] : [`(${more} lines before)`, ...lines.slice(-LAST_LINES)];
+}
+
+/** `label` in front of the first line, the others under it. */
+function labelled(label: string, text: string, style: Style): string {
+  const lines = indented(text, " ".repeat(12)).split("\n");
+  const first = lines[0] ?? "";
+  return [`    ${style.faint(label.padEnd(8))}${first.slice(12)}`.trimEnd(), ...lines.slice(1)]
+    .join("\n");
+}
+
+function failure(run: RunReport, style: Style): string {
+  const head = `  ${style.bad("FAIL")}  ${
+    style.strong(run.scenario)
+  }  ${run.mode} via ${run.via}  ${duration(run.durationMs)}`;
+  const lines = [head, labelled("reason", run.reason ?? "", style)];
+  for (const error of run.errors ?? []) {
+    const [first, ...rest] = error.split("\n");
+    if (first !== run.reason) lines.push(labelled("error", error, style));
+    else if (rest.length > 0) lines.push(indented(rest.join("\n"), " ".repeat(10)));
+  }
+  for (const check of run.checks) {
+    if (check.ok) continue;
+    lines.push(labelled("check", check.name, style));
+    if (check.detail !== undefined) lines.push(indented(check.detail, " ".repeat(14)));
+  }
+  if (run.log !== undefined) lines.push(labelled("log", lastLines(run.log).join("\n"), style));
+  if (run.output !== undefined) {
+    const printed = run.output.replace(/\n$/, "").split("\n");
+    lines.push(labelled("output", lastLines(printed).join("\n"), style));
+  }
+  lines.push(labelled("seed", String(run.seed), style));
+  if (run.rerun !== undefined) lines.push(labelled("rerun", run.rerun, style));
+  return lines.join("\n") + "\n";
+}
+
+function totals({ runs, seed, durationMs, ended }: Summary, style: Style): string {
+  const { passed, failed, skipped } = totalsOf(runs);
+  const sum = sumMetrics(runs);
+  const result = ended === "interrupted"
+    ? style.bad("interrupted")
+    : failed > 0
+    ? style.bad("failed")
+    : style.good("passed");
+  const counts = [
+    style.good(`${passed} ok`),
+    failed > 0 ? style.bad(`${failed} failed`) : `${failed} failed`,
+    `${skipped} skipped`,
+    duration(durationMs),
+  ];
+  const traffic = [
+    plural(sum.translations, "translation"),
+    `${hitRate(sum.iotlbHits, sum.iotlbMisses)} IOTLB hits`,
+    plural(sum.faults, "fault"),
+    `seed ${seed}`,
+  ];
+  return `  ${result}   ${counts.join("   ")}\n  ${style.faint(traffic.join("   "))}\n`;
+}
+
+/** The matrix, once all runs have ended. */
+export function pretty(options: ReporterOptions): Reporter {
+  const { write, style } = options;
+  return {
+    begin() {},
+    finished() {},
+    end(summary) {
+      const { runs } = summary;
+      write("\n");
+      if (runs.length > 0) write(matrix(runs, options) + "\n");
+      for (const run of runs) {
+        if (run.status === "failed") write(failure(run, style) + "\n");
+      }
+      const reasons = new Set(
+        runs.filter(({ status }) => status === "skipped").map(({ reason }) => reason ?? ""),
+      );
+      for (const reason of reasons) {
+        const count = runs.filter((run) => run.status === "skipped" && run.reason === reason);
+        write(`  ${count.length} skipped: ${printable(reason)}\n`);
+      }
+      write(totals(summary, style));
+    },
+  };
+}

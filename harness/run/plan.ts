@@ -1,0 +1,75 @@
+/**
+ * From scenarios and wishes to the list of runs: scenario by via by mode by
+ * repeat, each with the seed that repeats it.
+ * @module
+ */
+
+import type { ScenarioInfo } from "../child/child_protocol.ts";
+import { mixSeed } from "../random.ts";
+import type { Mode, Via } from "../scenario.ts";
+
+/** A scenario that was found, and where. */
+export interface CatalogEntry extends ScenarioInfo {
+  /** URL of its file. */
+  readonly file: string;
+  /** What names it on a command line: its name, or its file's path outside the default folder. */
+  readonly argument: string;
+}
+
+/** One run that is to be made. */
+export interface PlannedRun {
+  /** Position among all runs, from 0. */
+  readonly index: number;
+  readonly entry: CatalogEntry;
+  readonly mode: Mode;
+  readonly via: Via;
+  /** `--seed` that repeats it as the first and only repeat. */
+  readonly seed: number;
+}
+
+/** What the runs are made of. */
+export interface PlanOptions {
+  readonly modes: readonly Mode[];
+  readonly vias: readonly Via[];
+  readonly seed: number;
+  /** Runs of each scenario, mode and via. */
+  readonly repeat: number;
+  /** Only runs `index`, `index + count`, …; `index` counts from 0. */
+  readonly shard?: { readonly index: number; readonly count: number };
+}
+
+/** The seed of repeat `repeat`, from 0. The first is the seed itself, so that a run is repeated by naming its seed. */
+export function repeatSeed(seed: number, repeat: number): number {
+  return repeat === 0 ? seed : mixSeed(seed, "repeat", repeat);
+}
+
+/** The runs, those that a scenario does not support left out. */
+export function planRuns(entries: readonly CatalogEntry[], options: PlanOptions): PlannedRun[] {
+  const runs: Omit<PlannedRun, "index">[] = [];
+  for (const entry of entries) {
+    for (const via of options.vias.filter((via) => entry.vias.includes(via))) {
+      for (const mode of options.modes.filter((mode) => entry.modes.includes(mode))) {
+        for (let repeat = 0; repeat < options.repeat; repeat++) {
+          runs.push({ entry, mode, via, seed: repeatSeed(options.seed, repeat) });
+        }
+      }
+    }
+  }
+  const { shard } = options;
+  return runs
+    .filter((_, at) => shard === undefined || at % shard.count === shard.index)
+    .map((run, index) => ({ index, ...run }));
+}
+
+/** `text` as one word of a POSIX shell. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The command that repeats a run. `timeoutMs` when it was set by hand. */
+export function rerunCommand(run: PlannedRun, timeoutMs: number | null): string {
+  const command = `deno task scenario ${
+    shellWord(run.entry.argument)
+  } --mode ${run.mode} --via ${run.via} --seed ${run.seed}`;
+  return timeoutMs === null ? command : `${command} --timeout ${timeoutMs}`;
+}

@@ -1,0 +1,187 @@
+/**
+ * Makes planned runs in a pool of child processes, one run at a time each. A
+ * child serves one run after the other until a run takes it down; then another
+ * takes its place and the other runs go on.
+ * @module
+ */
+
+import type { ChromeEvent } from "../export/chrome_event.ts";
+import { startChild } from "../child/child_start.ts";
+import type { ChildProcess } from "../child/child_process.ts";
+import type { PlannedRun } from "./plan.ts";
+import { type RunOutcome, RunRecord, skippedReport } from "./run_record.ts";
+import type { RunReport } from "./run_report.ts";
+
+/** Processes that may go before a run has begun in them, until that is the run's own failure. */
+const TRIES = 3;
+
+/** What the runner tells while it works. */
+export interface RunnerListener {
+  started(run: PlannedRun): void;
+  /** `done` of `total`, as the scenario counts. */
+  progress(run: PlannedRun, done: number, total: number): void;
+  finished(report: RunReport, run: PlannedRun): void;
+  trace(events: readonly ChromeEvent[]): void;
+}
+
+/** How runs are made. */
+export interface RunnerOptions {
+  /** Child processes at a time. */
+  readonly jobs: number;
+  /** For every run, instead of what the scenario asks for; null leaves it to the scenario. */
+  readonly timeoutMs: number | null;
+  /** After a failed run: `continue`, or `stop` starting others. */
+  readonly afterFailure: "continue" | "stop";
+  readonly trace: "on" | "off";
+  readonly listener: RunnerListener;
+  /** A child that is already there, with files loaded. The runner takes it over. */
+  readonly child?: ChildProcess;
+}
+
+/** Makes runs. Use one for one list of runs. */
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #children = new Set<ChildProcess>();
+  #interrupted = false;
+  #stopped = false;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    if (options.child !== undefined) this.#children.add(options.child);
+  }
+
+  /** Ends what is running, at once: such runs are skipped, and so is what has not begun. */
+  interrupt(): void {
+    this.#interrupted = true;
+    for (const child of this.#children) child.kill();
+  }
+
+  /**
+   * Makes all runs, in order but for those that overlap. Resolves with their
+   * reports, in the order of `runs`.
+   * @throws {Error} when a child process cannot be started
+   */
+  async run(runs: readonly PlannedRun[]): Promise<RunReport[]> {
+    const queue = [...runs];
+    const reports = new Map<PlannedRun, RunReport>();
+    const finish = (run: PlannedRun, report: RunReport): void => {
+      reports.set(run, report);
+      if (report.status === "failed" && this.#options.afterFailure === "stop") this.#stopped = true;
+      this.#options.listener.finished(report, run);
+    };
+    const work = async (first: ChildProcess | null): Promise<void> => {
+      let child = first;
+      for (;;) {
+        if (this.#interrupted || this.#stopped) break;
+        const run = queue.shift();
+        if (run === undefined) break;
+        this.#options.listener.started(run);
+        let report: RunReport | null = null;
+        for (let tries = 1; report === null; tries++) {
+          if (child === null || !child.alive) child = await this.#start();
+          report = child === null || this.#interrupted
+            ? skippedReport(run, "Interrupted")
+            : await this.#runOn(child, run, tries < TRIES ? "retry" : "report");
+        }
+        finish(run, report);
+      }
+    };
+    const jobs = Math.max(1, Math.min(this.#options.jobs, runs.length));
+    try {
+      await Promise.all(
+        Array.from(
+          { length: jobs },
+          (_, at) => work(at === 0 ? this.#options.child ?? null : null),
+        ),
+      );
+    } finally {
+      for (const child of this.#children) child.kill();
+      await Promise.all([...this.#children].map((child) => child.ended));
+    }
+    const reason = this.#interrupted ? "Interrupted" : "Not started: another run failed (--bail)";
+    for (const run of queue) finish(run, skippedReport(run, reason));
+    return runs.map((run) => reports.get(run)!);
+  }
+
+  /** Null when an interrupt has ended the process while it was starting. */
+  async #start(): Promise<ChildProcess | null> {
+    try {
+      return await startChild((started) => this.#children.add(started));
+    } catch (error) {
+      if (this.#interrupted) return null;
+      throw error;
+    }
+  }
+
+  /** Null when the process was gone before the run began, and `early` is `retry`: another did that. */
+  #runOn(
+    child: ChildProcess,
+    run: PlannedRun,
+    early: "retry" | "report",
+  ): Promise<RunReport | null> {
+    const { listener, timeoutMs } = this.#options;
+    const record = new RunRecord(run, () => performance.now());
+    let outcome: RunOutcome | null = null;
+    let marked = false;
+    return new Promise((resolve) => {
+      const limit = timeoutMs ?? run.entry.timeoutMs;
+      /** The reason stands; the run is over when the process is. */
+      const condemn = (why: RunOutcome): void => {
+        outcome ??= why;
+        child.kill();
+      };
+      const timer = setTimeout(() => condemn({ kind: "timed-out", timeoutMs: limit }), limit);
+      const settle = (end: RunOutcome): void => {
+        clearTimeout(timer);
+        child.listener = null;
+        const final: RunOutcome = this.#interrupted && !record.ended
+          ? { kind: "interrupted" }
+          : end;
+        resolve(record.report(final, timeoutMs));
+      };
+      const endWhenDone = (): void => {
+        if (record.ended && marked && outcome === null) settle({ kind: "ended" });
+      };
+      child.listener = {
+        message(message) {
+          if (message.kind !== "event" || message.id !== run.index || record.ended) {
+            return condemn({ kind: "garbled", line: JSON.stringify(message) });
+          }
+          const { event } = message;
+          if (event.kind === "progress") listener.progress(run, event.done, event.total);
+          else if (event.kind === "trace") listener.trace(event.events);
+          else record.event(event);
+          endWhenDone();
+        },
+        text(stream, text) {
+          record.print(stream, text);
+        },
+        stderrMark() {
+          marked = true;
+          endWhenDone();
+        },
+        garbled(line) {
+          condemn({ kind: "garbled", line });
+        },
+        exited: (how) => {
+          this.#children.delete(child);
+          if (outcome === null && !record.begun && !this.#interrupted && early === "retry") {
+            clearTimeout(timer);
+            child.listener = null;
+            return resolve(null);
+          }
+          settle(outcome ?? { kind: "died", how });
+        },
+      };
+      child.send({
+        kind: "run",
+        id: run.index,
+        file: run.entry.file,
+        mode: run.mode,
+        via: run.via,
+        seed: run.seed,
+        trace: this.#options.trace,
+      });
+    });
+  }
+}

@@ -1,0 +1,13 @@
+import { scenario } from "../../../harness/scenario.ts";
+
+export default scenario("passes", {
+  title: "passes, and draws numbers",
+  tags: ["good", "quick"],
+  modes: ["identity", "remap"],
+  vias: ["direct"],
+}, async (t) => {
+  t.log(`drew ${t.random(2 ** 32)}`);
+  await t.step("outer", async () => {
+    await t.step("inner", () => t.check("is so", true));
+  });
+});

@@ -1,0 +1,537 @@
+/**
+ * The command line of `deno task scenario` as a contract (DESIGN.md, 5): flags,
+ * outputs and exit codes, of the real program in a process of its own.
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import * as v from "valibot";
+import {
+  type Report,
+  ReportSchema,
+  type RunReport,
+  RunSchema,
+} from "../../harness/run/run_report.ts";
+
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const FIXTURES = "tests/conformance/cli_scenarios/";
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(args: readonly string[], env: Record<string, string> = {}): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--quiet", "harness/cli/scenario.ts", ...args],
+    cwd: ROOT,
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function run(...args: string[]): Promise<Result> {
+  const { code, stdout, stderr } = await start(args).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+function fixture(...names: string[]): string[] {
+  return names.map((name) => `${FIXTURES}${name}.ts`);
+}
+
+function runsOf(result: Result): RunReport[] {
+  const lines = result.stdout.trimEnd().split("\n").filter((line) => line !== "");
+  return lines.map((line) => v.parse(RunSchema, JSON.parse(line)));
+}
+
+function only(result: Result): RunReport {
+  const runs = runsOf(result);
+  assertEquals(runs.length, 1, result.stdout + result.stderr);
+  return runs[0]!;
+}
+
+async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "viaduct-cli-" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("deno task scenario runs the product of scenario, mode and via, and exits with 0", async () => {
+  const result = await run(...fixture("passes"), "--reporter", "jsonl", "--seed", "5");
+  assertEquals(result.code, 0, result.stderr);
+  const runs = runsOf(result).sort((a, b) => a.mode < b.mode ? -1 : 1);
+  assertEquals(
+    runs.map(({ scenario, mode, via, status, seed }) => [scenario, mode, via, status, seed]),
+    [
+      ["passes", "identity", "direct", "passed", 5],
+      ["passes", "remap", "direct", "passed", 5],
+    ],
+  );
+  assertEquals(runs[0]!.checks, [{ name: "outer > inner > is so", ok: true }]);
+  assertEquals(runs[0]!.steps!.map(({ name, depth, ok }) => [name, depth, ok]), [
+    ["outer", 0, true],
+    ["inner", 1, true],
+  ]);
+});
+
+Deno.test("deno task scenario runs a scenario of the default folder by its name", async () => {
+  const result = await run(
+    "edu-identify",
+    "--mode",
+    "remap",
+    "--via",
+    "direct",
+    "--reporter",
+    "jsonl",
+  );
+  assertEquals(result.code, 0, result.stderr);
+  assertEquals(only(result).scenario, "edu-identify");
+});
+
+Deno.test("--seed repeats a run; each mode and each repeat draws its own numbers", async () => {
+  const args = [...fixture("passes"), "--reporter", "jsonl", "--jobs", "1", "--repeat", "3"];
+  const first = runsOf(await run(...args, "--seed", "1234"));
+  const second = runsOf(await run(...args, "--seed", "1234"));
+  assertEquals(first.map(({ log }) => log), second.map(({ log }) => log));
+  assertEquals(new Set(first.map(({ log }) => log![0])).size, 6);
+  const chosen = first[4]!;
+  const again = only(
+    await run(
+      ...fixture("passes"),
+      "--mode",
+      chosen.mode,
+      "--reporter",
+      "jsonl",
+      "--seed",
+      `${chosen.seed}`,
+    ),
+  );
+  assertEquals(again.log, chosen.log);
+});
+
+Deno.test("without --seed one is drawn, and printed", async () => {
+  const runs = [...runsOf(await run(...fixture("passes"), "--reporter", "jsonl"))];
+  assertEquals(runs[0]!.seed, runs[1]!.seed);
+  const result = await run(...fixture("passes"));
+  assertMatch(result.stdout, /seed \d+/);
+});
+
+/** Scenario, and what its reason must say. */
+const BAD: readonly (readonly [string, RegExp])[] = [
+  ["fails", /^3 of 4 checks failed: compare > bytes$/],
+  ["throws", /^Threw Error: boom/],
+  ["loops", /^Timed out after 300 ms in step "looping"$/],
+  ["waits", /^Timed out after 300 ms in step "waiting"$/],
+  ["exits", /^Ended its process \(exit code 0\) in step "exiting"$/],
+  ["node_exits", /^Ended its process \(exit code 7\)$/],
+  ["kills", /^Ended its process \(signal SIGKILL\)$/],
+  ["rubbish", /^Printed on stdout past the console/],
+  ["rejects", /^Left an unhandled rejection: Error: nobody looks$/],
+  ["forgets", /^Left an unhandled rejection: Error: Cannot call t.check\(\) after/],
+  ["breaks", /^Device broken at 00:01.0 failed: .*no such luck/],
+];
+
+Deno.test("a run that fails, in whatever way, has a reason, its seed and a rerun command, and the others go on", async () => {
+  const files = fixture(...BAD.map(([name]) => name), "passes", "prints");
+  const result = await run(...files, "--mode", "remap", "--seed", "77", "--reporter", "jsonl");
+  assertEquals(result.code, 1, result.stderr);
+  const runs = new Map(runsOf(result).map((run) => [run.scenario, run]));
+  assertEquals(runs.size, files.length);
+  for (const [file, reason] of BAD) {
+    const name = file.replaceAll("_", "-");
+    const run = runs.get(name)!;
+    assertEquals(run.status, "failed", name);
+    assertMatch(run.reason!, reason);
+    assertEquals(run.seed, 77);
+    assertEquals(
+      run.rerun,
+      `deno task scenario ${FIXTURES}${file}.ts --mode remap --via direct --seed 77`,
+    );
+  }
+  assertEquals(runs.get("passes")!.status, "passed");
+  assertEquals(runs.get("prints")!.status, "passed");
+  assertStringIncludes(runs.get("prints")!.output!, 'printed { by: "remap" }');
+  assertStringIncludes(runs.get("rubbish")!.output!, "rubbish without an end");
+  assertEquals(runs.get("loops")!.log, ["here it goes"]);
+  assert(runs.get("breaks")!.checks.every(({ ok }) => ok));
+  const failed = runs.get("fails")!.checks.filter(({ ok }) => !ok);
+  assertStringIncludes(failed[0]!.detail!, "first difference at offset 0x1");
+  assertStringIncludes(failed[2]!.detail!, "it must be value, count, rate or p(N)");
+});
+
+Deno.test("one process makes all runs one after the other, also after one that took it down", async () => {
+  const files = fixture("exits", "passes", "kills", "prints");
+  const result = await run(...files, "--jobs", "1", "--mode", "remap", "--reporter", "jsonl");
+  assertEquals(runsOf(result).map(({ scenario, status }) => `${scenario} ${status}`), [
+    "exits failed",
+    "passes passed",
+    "kills failed",
+    "prints passed",
+  ]);
+});
+
+Deno.test("timers that a run leaves behind end with it, and do not go off in the next one", async () => {
+  const files = fixture("lingers", "lasts");
+  const result = await run(...files, "--jobs", "1", "--reporter", "jsonl");
+  assertEquals(result.code, 0, result.stdout);
+});
+
+Deno.test("--timeout replaces the scenario's own, and is in the rerun command", async () => {
+  const run1 = only(
+    await run(...fixture("waits"), "--timeout", "50", "--reporter", "jsonl", "--seed", "1"),
+  );
+  assertMatch(run1.reason!, /^Timed out after 50 ms/);
+  assertStringIncludes(run1.rerun!, "--seed 1 --timeout 50");
+});
+
+Deno.test("--bail starts no other run once one has failed", async () => {
+  const files = fixture("throws", "passes");
+  const result = await run(...files, "--bail", "--jobs", "1", "--reporter", "jsonl");
+  assertEquals(result.code, 1);
+  const runs = runsOf(result);
+  assertEquals(runs.map(({ status }) => status), ["failed", "skipped", "skipped"]);
+  assertStringIncludes(runs[1]!.reason!, "--bail");
+});
+
+Deno.test("--shard parts the runs: each is in one shard", async () => {
+  const shards = await Promise.all(["1/2", "2/2"].map(async (shard) => {
+    const result = await run(
+      ...fixture("passes", "prints"),
+      "--shard",
+      shard,
+      "--reporter",
+      "jsonl",
+    );
+    assertEquals(result.code, 0);
+    return runsOf(result).map(({ scenario, mode }) => `${scenario} ${mode}`);
+  }));
+  assertEquals(shards.flat().sort(), ["passes identity", "passes remap", "prints remap"]);
+  assert(shards.every((names) => names.length > 0));
+});
+
+Deno.test("a shard that holds no run passes", async () => {
+  const result = await run(...fixture("prints"), "--shard", "9/9", "--reporter", "jsonl");
+  assertEquals(result, { ...result, code: 0, stdout: "" });
+});
+
+Deno.test("--grep and --tag choose scenarios", async () => {
+  const good = runsOf(
+    await run(FIXTURES, "--tag", "good", "--mode", "remap", "--reporter", "jsonl"),
+  );
+  assertEquals(good.map(({ scenario }) => scenario).sort(), [
+    "lasts",
+    "lingers",
+    "passes",
+    "prints",
+  ]);
+  const found = runsOf(await run(FIXTURES, "-g", "^pri", "-t", "good,bad", "--reporter", "jsonl"));
+  assertEquals(found.map(({ scenario }) => scenario), ["prints"]);
+});
+
+Deno.test("--list runs nothing and shows what there is", async () => {
+  const table = await run(FIXTURES, "--list");
+  assertEquals(table.code, 0);
+  assertMatch(
+    table.stdout,
+    /^passes +identity remap +direct +good quick\n {2}passes, and draws numbers$/m,
+  );
+  const lines = await run(...fixture("passes"), "--list", "--reporter", "jsonl");
+  assertEquals(JSON.parse(lines.stdout), {
+    scenario: "passes",
+    title: "passes, and draws numbers",
+    modes: ["identity", "remap"],
+    vias: ["direct"],
+    tags: ["good", "quick"],
+  });
+});
+
+Deno.test("--help goes to stdout and exits with 0", async () => {
+  const result = await run("--help");
+  assertEquals(result.code, 0);
+  for (
+    const flag of [
+      "--mode",
+      "--via",
+      "--grep",
+      "--tag",
+      "--list",
+      "--seed",
+      "--repeat",
+      "--jobs",
+      "--timeout",
+      "--bail",
+      "--reporter",
+      "--json",
+      "--junit",
+      "--trace",
+      "--pcap",
+      "--messages",
+      "--shard",
+      "--dashboard",
+    ]
+  ) {
+    assertStringIncludes(result.stdout, flag);
+  }
+  assertStringIncludes(result.stdout, "130 interrupted");
+});
+
+/** Arguments that are wrong, and what the message must say. */
+const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
+  [["edu-identfy"], /There is no scenario edu-identfy; did you mean edu-identify\?/],
+  [["zzzzzzz"], /There is no scenario zzzzzzz; --list shows/],
+  [["./nowhere.ts"], /Cannot read \.\/nowhere\.ts: there is no such file or folder/],
+  [["harness/cli/../../LICENSE"], /a scenario's file name must end with \.ts/],
+  [
+    ["core/address.ts"],
+    /Cannot load core\/address\.ts: it has no default export made by scenario\(\)/,
+  ],
+  [
+    ["--mode", "remp"],
+    /There is no --mode remp; did you mean remap\?; --mode takes identity, remap/,
+  ],
+  [
+    ["--mode", "identity,ats"],
+    /Cannot run with --mode ats: it is not built yet; --mode takes identity, remap/,
+  ],
+  [["--mode", "remap,"], /none is empty/],
+  [
+    ["--via", "vfio-user"],
+    /Cannot run with --via vfio-user: it is not built yet; --via takes direct/,
+  ],
+  [["--via", "qemu"], /not built yet/],
+  [["--via", "direkt"], /There is no --via direkt; did you mean direct\?/],
+  [["--sed", "1"], /unknown option '--sed'[^]*--seed/],
+  [["--seed", "-1"], /A seed is an integer from 0 to 4294967295/],
+  [["--seed", "4294967296"], /A seed is an integer from 0 to 4294967295/],
+  [["--seed", "1e3"], /A seed is an integer/],
+  [["--seed"], /argument missing/],
+  [["--repeat", "0"], /A number of repeats is an integer from 1/],
+  [["--jobs", "0"], /A number of jobs is an integer from 1/],
+  [["--timeout", "0"], /A timeout is an integer from 1/],
+  [["--timeout", "2147483648"], /A timeout is an integer from 1 to 2147483647/],
+  [["--shard", "3/2"], /A shard is I\/N with 1 <= I <= N/],
+  [["--shard", "0/2"], /A shard is I\/N/],
+  [["--shard", "1"], /A shard is I\/N/],
+  [["--grep", "("], /regular expression/],
+  [
+    ["--grep", "no-such-scenario"],
+    /No scenario is left by --grep no-such-scenario; without, there are/,
+  ],
+  [[FIXTURES, "--tag", "endles"], /No scenario has the tag endles; did you mean endless\?/],
+  [["--reporter", "xml"], /Allowed choices are pretty, dot, tap, jsonl/],
+  [["--json", "/nowhere/at/all.json"], /Cannot write --json \/nowhere\/at\/all\.json/],
+  [["--json", ""], /must be the path of a file/],
+  [["--json", "/tmp"], /Cannot write --json \/tmp/],
+  [["--json", "same.out", "--junit", "./same.out"], /writes to the same file/],
+  [["--list", "--json", "x.json"], /it runs nothing/],
+  [["--pcap", "x.pcap"], /Cannot write --pcap: .* no NIC is built yet/],
+  [["--messages", "x.log"], /--via vfio-user, which is not built/],
+  [["--dashboard"], /Cannot serve --dashboard: it is not built yet/],
+  [["--dashboard=8080"], /Cannot serve --dashboard/],
+  [
+    [`${FIXTURES}fails.ts`, "--mode", "identity"],
+    /Nothing to run in identity via direct: fails runs in remap/,
+  ],
+];
+
+Deno.test("wrong arguments exit with 2 before any run, and the message says what would be right", async (t) => {
+  for (const [args, message] of WRONG) {
+    await t.step(args.join(" "), async () => {
+      const result = await run(...args);
+      assertEquals(result.code, 2, result.stderr);
+      assertMatch(result.stderr, message);
+      assertEquals(result.stdout, "");
+    });
+  }
+});
+
+/** Files that are no scenarios: source, and what the message must say of them. */
+const UNLOADABLE: readonly (readonly [string, string, RegExp])[] = [
+  ["syntax", "export default {", /Cannot load .*syntax\.ts: .*/],
+  ["exiting", "Deno.exit(0);", /exiting\.ts: it ended its process \(exit code 0\)/],
+  ["throwing", "throw new Error('at once');", /throwing\.ts: at once/],
+  ["empty", "export const a = 1;", /empty\.ts: it has no default export made by scenario\(\)/],
+  [
+    "odd",
+    "export default { name: 'Odd One', options: { title: 'x' }, run() {} };",
+    /odd\.ts: name: must be kebab-case/,
+  ],
+  [
+    "untitled",
+    "export default { name: 'untitled', options: {}, run() {} };",
+    /untitled\.ts: options\.title: /,
+  ],
+  [
+    "idle",
+    "export default { name: 'idle', options: { title: 'x' } };",
+    /idle\.ts: run: must be a function/,
+  ],
+  [
+    "modes",
+    "export default { name: 'modes', options: { title: 'x', modes: ['remp'] }, run() {} };",
+    /modes\.ts: options\.modes\.0: /,
+  ],
+  [
+    "rejecting",
+    "void Promise.reject(new Error('later'));\nexport default { name: 'rejecting', options: { title: 'x' }, run() {} };",
+    /rejecting\.ts: Left an unhandled rejection: Error: later/,
+  ],
+];
+
+Deno.test("a file that cannot be loaded is named with the reason, and exits with 2", async (t) => {
+  await withFolder(async (folder) => {
+    for (const [name, source, message] of UNLOADABLE) {
+      await t.step(name, async () => {
+        const file = join(folder, `${name}.ts`);
+        await Deno.writeTextFile(file, source);
+        const result = await run(file);
+        assertEquals(result.code, 2, result.stderr);
+        assertMatch(result.stderr, message);
+      });
+    }
+  });
+});
+
+Deno.test("two scenarios of one name exit with 2, and both files are named", async () => {
+  await withFolder(async (folder) => {
+    for (const file of ["a.ts", "b.ts"]) {
+      const source = "export default { name: 'twin', options: { title: 'x' }, run() {} };";
+      await Deno.writeTextFile(join(folder, file), source);
+    }
+    const result = await run(folder);
+    assertEquals(result.code, 2);
+    assertMatch(result.stderr, /a\.ts and .*b\.ts are both named twin/);
+  });
+});
+
+Deno.test("--json, --junit and --trace write their files; stdout keeps to the reporter", async () => {
+  await withFolder(async (folder) => {
+    const [json, junit, trace] = ["r.json", "r.xml", "r.trace"].map((file) => join(folder, file));
+    await Deno.writeTextFile(json!, "x".repeat(100_000));
+    const result = await run(
+      ...fixture("throws", "passes"),
+      ...[
+        "--json",
+        json!,
+        "--junit",
+        junit!,
+        "--trace",
+        trace!,
+        "--seed",
+        "3",
+        "--reporter",
+        "dot",
+      ],
+    );
+    assertEquals(result.code, 1, result.stderr);
+    assertMatch(result.stdout, /^[.F]{3}\n/);
+    const report: Report = v.parse(ReportSchema, JSON.parse(await Deno.readTextFile(json!)));
+    assertEquals(report.version, 1);
+    assertEquals(report.seed, 3);
+    assertEquals(report.totals, { passed: 2, failed: 1, skipped: 0 });
+    assertEquals(report.runs.map(({ scenario }) => scenario), ["throws", "passes", "passes"]);
+    const xml = await Deno.readTextFile(junit!);
+    assertStringIncludes(xml, "boom &lt;&amp;&gt; \\u0001");
+    const chrome = JSON.parse(await Deno.readTextFile(trace!));
+    const names = chrome.traceEvents.map((event: { name: string }) => event.name);
+    assert(names.includes("outer") && names.includes("throwing"), String(names));
+  });
+});
+
+Deno.test("--reporter tap writes a plan and a test point a run", async () => {
+  const result = await run(...fixture("throws", "prints"), "--reporter", "tap", "--jobs", "1");
+  assertMatch(
+    result.stdout,
+    /^TAP version 14\n1\.\.2\nnot ok 1 - throws remap via direct\n {2}---\n/,
+  );
+  assertMatch(result.stdout, /\n {2}\.\.\.\nok 2 - prints remap via direct\n/);
+});
+
+Deno.test("results hold no colour beside a terminal, and progress stays away", async () => {
+  const result = await run(...fixture("passes", "throws"));
+  // deno-lint-ignore no-control-regex -- escape sequences are what must not be there
+  assert(!/\x1b/.test(result.stdout + result.stderr));
+  assert(!result.stderr.includes("["), result.stderr);
+});
+
+/** Reads until `wanted` appears. */
+async function readUntil(stream: ReadableStream<Uint8Array>, wanted: string): Promise<void> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let seen = "";
+  while (!seen.includes(wanted)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`The stream ended without ${wanted}: ${seen}`);
+    seen += value;
+  }
+  await reader.cancel();
+}
+
+/** Whether a process is there and no zombie. */
+function lives(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
+
+/** Children of a process, by /proc. */
+function childrenOf(pid: number): number[] {
+  const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+  return text.trim().split(/\s+/).filter((word) => word !== "").map(Number);
+}
+
+Deno.test("Ctrl-C ends what is running, reports it as skipped, and exits with 130", async () => {
+  const process = start([...fixture("loops", "passes"), ...[
+    "--timeout",
+    "600000",
+    "--reporter",
+    "jsonl",
+    "--jobs",
+    "1",
+  ]]);
+  await readUntil(process.stderr, "3 runs");
+  process.kill("SIGINT");
+  const stdout = await new Response(process.stdout).text();
+  assertEquals((await process.status).code, 130);
+  const runs = runsOf({ code: 130, stdout, stderr: "" });
+  assertEquals(
+    runs.map(({ status, reason }) => `${status} ${reason}`),
+    Array(3).fill("skipped Interrupted"),
+  );
+});
+
+Deno.test("a child process ends by itself when its parent is gone, even while a scenario keeps it busy", async () => {
+  const process = start([...fixture("loops"), "--timeout", "600000", "--jobs", "1"]);
+  await readUntil(process.stderr, "1 runs");
+  const children = childrenOf(process.pid);
+  assertEquals(children.length, 1);
+  const child = new Deno.Command("tail", {
+    args: [`--pid=${children[0]}`, "-f", "/dev/null"],
+  }).spawn();
+  process.kill("SIGKILL");
+  await process.status;
+  await process.stdout.cancel();
+  // tail ends with the process it watches; without that this test would not end.
+  assertEquals((await child.status).code, 0);
+  assert(!lives(children[0]!));
+});
+
+Deno.test("an error of the runner itself exits with 3", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--deny-run", "--quiet", "harness/cli/scenario.ts"],
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assertEquals(code, 3);
+  assertStringIncludes(new TextDecoder().decode(stderr), "Internal error of the scenario runner");
+});
