@@ -66,11 +66,19 @@ export class Iommu {
   setBypass(bypass: "on" | "off"): Completion {
     this.#bypass = bypass;
     const completion = new Completion();
+    let failure: { error: unknown } | null = null;
     for (const { context } of this.#endpoints.values()) {
       if (context.domain !== null) continue;
       context.bypass = bypass === "on";
-      if (bypass === "off") context.bypassInFlight.drainEndpoint(context.endpoint.id, completion);
+      if (bypass === "on") continue;
+      try {
+        context.bypassInFlight.drainEndpoint(context.endpoint.id, completion);
+      } catch (error) {
+        // A device's onRevoke is broken: bypass ends for the others all the same.
+        failure ??= { error };
+      }
     }
+    if (failure !== null) throw failure.error;
     return completion;
   }
 
@@ -119,8 +127,12 @@ export class Iommu {
     return domain;
   }
 
-  /** Forgets a domain and its mappings. @throws {IommuError} `no-domain`, `busy` while an endpoint is in it */
-  destroyDomain(id: DomainId): void {
+  /**
+   * Forgets a domain and its mappings. The completion, which carries the bytes
+   * unmapped, ends with the DMA of endpoints that were in it and have been detached.
+   * @throws {IommuError} `no-domain`, `busy` while an endpoint is in it
+   */
+  destroyDomain(id: DomainId): Completion {
     const domain = this.domain(id);
     if (domain.members.size > 0) {
       throw new IommuError(
@@ -128,8 +140,8 @@ export class Iommu {
         `Cannot destroy domain ${id}: ${domain.members.size} endpoints are in it, detach them first`,
       );
     }
-    domain.space.clear();
     this.#domains.delete(id);
+    return domain.space.clear();
   }
 
   /** The domain with this ID. @throws {IommuError} `no-domain` */

@@ -11,13 +11,7 @@ import type { Memory, Pin } from "../../core/memory/memory.ts";
 import { VirtualClock } from "../../core/observe/virtual_clock.ts";
 import { EduDriver } from "./driver.ts";
 import { Edu, type EduOptions } from "./edu.ts";
-import type {
-  BarIndex,
-  InterruptMode,
-  Interrupts,
-  PciDevice,
-  PciHost,
-} from "../pci/pci_device.ts";
+import type { BarIndex, InterruptMode, Interrupts, PciDevice, PciHost } from "../pci/pci_device.ts";
 import type { PciTarget } from "../pci/pci_driver.ts";
 import { PciFunction } from "../pci/pci_function.ts";
 

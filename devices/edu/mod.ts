@@ -10,7 +10,7 @@ import { defineDevice, type DeviceType } from "../pci/pci_device.ts";
 import { EduDriver } from "./driver.ts";
 import { Edu, type EduOptions } from "./edu.ts";
 
-export { EduDriver, type EduTransfer, type MsiMessage } from "./driver.ts";
+export { EduDriver, type EduTransfer } from "./driver.ts";
 export { Edu, type EduDmaError, type EduOptions } from "./edu.ts";
 export * from "./spec.ts";
 

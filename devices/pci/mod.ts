@@ -13,6 +13,7 @@ export * from "./bus.ts";
 export * from "./capabilities.ts";
 export { ConfigSpace } from "./config_space.ts";
 export * from "./device_error.ts";
+export * from "./driver_registers.ts";
 export { type PowerState } from "./function_state.ts";
 export { type InterruptSink, type MessageRouter } from "./interrupts.ts";
 export * from "./pci_device.ts";

@@ -405,9 +405,11 @@ export class PciFunction {
 
   #afterReset(): void {
     this.#state.update(this.config, this.#pm);
+    // The device first, so that it drops its work by itself; a transfer that ends only because it
+    // is revoked must not interrupt on the way.
+    this.#guard({ method: "reset" }, () => this.device.reset());
     this.#memory.revokePins();
     this.#interrupts.reset();
-    this.#guard({ method: "reset" }, () => this.device.reset());
   }
 
   #inspectDevice(): Record<string, unknown> | null {

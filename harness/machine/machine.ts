@@ -310,7 +310,7 @@ function machineIommu(iommu: Iommu): MachineIommu {
       return await Promise.resolve(iommu.createDomain(lastDomain).id);
     },
     async destroyDomain(domain) {
-      await Promise.resolve(iommu.destroyDomain(domain));
+      await iommu.destroyDomain(domain);
     },
     async attach(endpoint, domain) {
       await iommu.attach(endpoint, domain);

@@ -350,8 +350,8 @@ Deno.test("PciFunction answers for a device that throws, and reports it", () => 
     "inspect",
     "config",
     "timer",
-    "revoke",
     "reset",
+    "revoke",
   ]);
   assertEquals(errors[0]?.operation, { method: "barRead", bar: 0, offset: 8, size: 2 });
   assertEquals(
@@ -1162,4 +1162,15 @@ Deno.test("any BAR accesses throw nothing, and what is not wholly inside never r
     }),
     { numRuns: 200 },
   );
+});
+
+Deno.test("a reset drops the device's work before it revokes pins: no interrupt leaves on the way", () => {
+  const { fn, device, sink } = host({ interrupts: { pin: 1 } });
+  command(fn, MEMORY | MASTER);
+  const pin = device.host.memory.pin(0 as Iova, 1, 1);
+  assert(typeof pin !== "number");
+  pin.onRevoke = () => device.host.interrupts.setIntx(true);
+  device.reset = () => pin.release();
+  fn.reset();
+  assertEquals(sink.levels, []);
 });
