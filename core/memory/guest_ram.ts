@@ -75,6 +75,9 @@ class Region implements RamRegion {
   }
 }
 
+/** The region of no address. */
+const NOWHERE = new Region({ name: "nowhere", start: Infinity as Gpa, length: 0 });
+
 /** Views on guest RAM. Nothing can take RAM away by address here, so nothing waits for it. */
 class RamPin implements Pin {
   readonly revoked = false;
@@ -100,40 +103,59 @@ const SMALL_COPY = 16;
 
 /** Guest memory, addressed by GPA. Every access goes to the region that holds it; a hole is `NO_MEMORY`. */
 export class GuestRam implements GuestMemory {
-  readonly #regions: readonly Region[];
+  /** Ascending. */
+  readonly #regions: Region[] = [];
   /** The region of the last access: the next one is most often there too. */
-  #recent: Region;
+  #recent: Region = NOWHERE;
   #transferred = 0;
   #dirtyLog: "on" | "off" = "off";
 
-  /** Makes guest memory. @throws {RangeError} for no region, one that is not made of whole pages, or two that overlap */
+  /**
+   * Makes guest memory of these regions; more may come later.
+   * @throws {RangeError} for a region that is not made of whole pages, or two that overlap
+   */
   constructor(regions: readonly RamRegionSpec[]) {
-    const sorted = [...regions].sort((a, b) => a.start - b.start);
-    let end = 0;
-    for (const region of sorted) {
-      const what = `Cannot place region ${region.name} at ${hexRange(region.start, region.length)}`;
-      if (!isRange(region.start, region.length)) {
-        throw new RangeError(`${what}: addresses are integers from 0 to 2^52 - 1`);
-      }
-      if (
-        region.length === 0 || region.start % PAGE_SIZE !== 0 || region.length % PAGE_SIZE !== 0
-      ) {
-        throw new RangeError(`${what}: a region is made of whole pages of ${PAGE_SIZE} bytes`);
-      }
-      if (region.start < end) {
-        throw new RangeError(`${what}: it overlaps the region before it`);
-      }
-      if (region.bytes !== undefined && region.bytes.length !== region.length) {
-        throw new RangeError(`${what}: it was given ${region.bytes.length} bytes`);
-      }
-      end = region.start + region.length;
+    for (const region of regions) this.addRegion(region);
+  }
+
+  /** Adds a region. @throws {RangeError} when it is not made of whole pages, or overlaps another */
+  addRegion(spec: RamRegionSpec): RamRegion {
+    const what = `Cannot place region ${spec.name} at ${hexRange(spec.start, spec.length)}`;
+    if (!isRange(spec.start, spec.length)) {
+      throw new RangeError(`${what}: addresses are integers from 0 to 2^52 - 1`);
     }
-    this.#regions = sorted.map((region) => new Region(region));
-    const first = this.#regions[0];
-    if (first === undefined) {
-      throw new RangeError("Cannot make guest memory without a region: give at least one");
+    if (spec.length === 0 || spec.start % PAGE_SIZE !== 0 || spec.length % PAGE_SIZE !== 0) {
+      throw new RangeError(`${what}: a region is made of whole pages of ${PAGE_SIZE} bytes`);
     }
-    this.#recent = first;
+    if (spec.bytes !== undefined && spec.bytes.length !== spec.length) {
+      throw new RangeError(`${what}: it was given ${spec.bytes.length} bytes`);
+    }
+    const at = this.#after(spec.start);
+    const before = this.#regions[at - 1];
+    const after = this.#regions[at];
+    if (
+      (before !== undefined && before.last >= spec.start) ||
+      (after !== undefined && after.start < spec.start + spec.length)
+    ) {
+      throw new RangeError(`${what}: it overlaps region ${(after ?? before)!.name}`);
+    }
+    const region = new Region(spec);
+    if (this.#dirtyLog === "on") region.dirty = new DirtyBitmap(region.start, region.length);
+    this.#regions.splice(at, 0, region);
+    return region;
+  }
+
+  /**
+   * Takes the region that starts at `start` away: its addresses are a hole from now
+   * on. Views handed out by {@linkcode slices} stay as they are; who calls has seen
+   * to it that none is in use. @returns whether there was one
+   */
+  removeRegion(start: Gpa): boolean {
+    const at = this.#after(start) - 1;
+    if (this.#regions[at]?.start !== start) return false;
+    this.#regions.splice(at, 1);
+    this.#recent = NOWHERE;
+    return true;
   }
 
   /** The regions, ascending. */
@@ -382,13 +404,22 @@ export class GuestRam implements GuestMemory {
   }
 
   #search(address: number): Region | null {
-    for (const region of this.#regions) {
-      if (address >= region.start && address <= region.last) {
-        this.#recent = region;
-        return region;
-      }
+    const region = this.#regions[this.#after(address) - 1];
+    if (region === undefined || address > region.last) return null;
+    this.#recent = region;
+    return region;
+  }
+
+  /** Number of regions that start at or before `address`. */
+  #after(address: number): number {
+    let low = 0;
+    let high = this.#regions.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#regions[middle]!.start <= address) low = middle + 1;
+      else high = middle;
     }
-    return null;
+    return low;
   }
 
   /** A scalar that no single region holds whole. */

@@ -70,7 +70,6 @@ Deno.test("GuestRam refuses regions that are not whole pages, overlap, or lie ou
     length,
   });
   const cases: [RamRegionSpec[], string][] = [
-    [[], "give at least one"],
     [[region(0, 0)], "whole pages"],
     [[region(1, PAGE)], "whole pages"],
     [[region(0, PAGE + 1)], "whole pages"],
@@ -85,6 +84,27 @@ Deno.test("GuestRam refuses regions that are not whole pages, overlap, or lie ou
   for (const [regions, message] of cases) {
     assertThrows(() => new GuestRam(regions), RangeError, message);
   }
+});
+
+Deno.test("GuestRam.addRegion() and removeRegion() change what is a hole, and keep the order", () => {
+  const memory = new GuestRam([]);
+  assertEquals([memory.size, memory.readU8(gpa(0))], [0, Fault.NO_MEMORY]);
+  for (const at of [3, 1, 2]) {
+    memory.addRegion({ name: `r${at}`, start: gpa(at * PAGE), length: PAGE });
+    assertEquals(memory.writeU8(gpa(at * PAGE), at), 0);
+  }
+  assertEquals(memory.regions.map(({ name }) => name), ["r1", "r2", "r3"]);
+  assertEquals(memory.writeU32(gpa(2 * PAGE - 2), 0x0102_0304), 0);
+  assertEquals(memory.readU8(gpa(2 * PAGE)), 0x02);
+  assertEquals(memory.removeRegion(gpa(2 * PAGE)), true);
+  assertEquals(memory.removeRegion(gpa(2 * PAGE)), false);
+  assertEquals(memory.readU8(gpa(2 * PAGE)), Fault.NO_MEMORY);
+  assertEquals([memory.readU8(gpa(PAGE)), memory.readU8(gpa(3 * PAGE))], [1, 3]);
+  memory.startDirtyLog();
+  memory.addRegion({ name: "again", start: gpa(2 * PAGE), length: PAGE });
+  assertEquals(memory.readU8(gpa(2 * PAGE)), 0);
+  memory.writeU8(gpa(2 * PAGE), 1);
+  assertEquals(memory.takeDirtyPages(), [gpa(2 * PAGE)]);
 });
 
 Deno.test("GuestRam uses the bytes it is given, at their offset in their buffer", () => {

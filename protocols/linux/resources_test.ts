@@ -1,0 +1,41 @@
+import { assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { Errno } from "./errno.ts";
+
+/** Runs the child in a process of its own, after `prelude` of the shell, and reads its line. */
+async function child(what: string, prelude: string): Promise<Record<string, unknown>> {
+  const directory = await Deno.makeTempDir();
+  try {
+    const output = await new Deno.Command("/bin/sh", {
+      args: [
+        "-c",
+        `${prelude} exec "$0" run -A --quiet --no-check "$1" "$2" "$3"`,
+        Deno.execPath(),
+        import.meta.resolve("./resources_test_child.ts"),
+        what,
+        join(directory, "child.sock"),
+      ],
+    }).output();
+    assertEquals(output.code, 0, new TextDecoder().decode(output.stderr));
+    return JSON.parse(new TextDecoder().decode(output.stdout));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("10 000 rounds of connect, map, pass, unmap and close leave no descriptor and no mapping", async () => {
+  const { before, after, mappings, cached, watched } = await child("leaks", "");
+  assertEquals(after, before);
+  assertEquals([mappings, cached, watched], [0, 0, 0]);
+});
+
+Deno.test("a process without descriptors hangs up on callers, closes what it gets, and goes on", async () => {
+  assertEquals(await child("exhaustion", "ulimit -n 128;"), {
+    refused: -Errno.EMFILE,
+    hungUp: 0,
+    received: 1,
+    kept: 0,
+    taken: null,
+    served: true,
+  });
+});
