@@ -11,6 +11,7 @@ interface Tool {
 
 const TOOLS: readonly Tool[] = [
   { program: "lspci", package: "pciutils" },
+  { program: "tshark", package: "tshark" },
 ];
 
 /** Whether `program` is on the path. */
