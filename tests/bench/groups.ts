@@ -1,0 +1,9 @@
+/**
+ * The groups there are. A new one is a file like `core.ts`, and a line here.
+ * @module
+ */
+
+import type { BenchmarkGroup } from "./benchmark.ts";
+import { core } from "./core.ts";
+
+export const groups: readonly BenchmarkGroup[] = [core];

@@ -1,0 +1,75 @@
+/**
+ * `deno task bench`: results on stdout, progress on stderr when that is a
+ * terminal. Exit codes: 0, 1 for a missed bar under `--check`, 2 usage, 3 internal.
+ * @module
+ */
+
+import { setColorEnabled } from "@std/fmt/colors";
+import { describeError } from "../../harness/run/describe_error.ts";
+import { openOutputs, writeOutput } from "../../harness/cli/output_file.ts";
+import { Terminal } from "../../harness/cli/terminal.ts";
+import { UsageError } from "../../harness/cli/usage_error.ts";
+import { HelpShown, parseBenchCommand } from "./command.ts";
+import { compareReports } from "./compare.ts";
+import { groups } from "./groups.ts";
+import { formatChanges, formatList, formatRun } from "./pretty.ts";
+import { type BenchReport, formatReport, parseReport } from "./report.ts";
+import { exitCode, runBenchmarks } from "./run.ts";
+
+const stdout = new Terminal(Deno.stdout);
+const stderr = new Terminal(Deno.stderr);
+const CLEAR_LINE = "\r\x1b[K";
+
+/** Writes `text` over the line before, on a terminal; an empty one takes the line away. */
+function progress(text: string): void {
+  if (stderr.isTerminal) stderr.write(CLEAR_LINE + text.slice(0, 79));
+}
+
+function readEarlier(file: string): BenchReport {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot compare with ${file}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  return parseReport(text, file);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseBenchCommand(args, groups, (text) => stdout.write(text));
+  if (command.kind === "list") {
+    stdout.write(formatList(groups));
+    return 0;
+  }
+  const earlier = command.compare === null ? null : readEarlier(command.compare);
+  const { json } = openOutputs({ json: command.json });
+  const report = await runBenchmarks(command, new Date(), progress);
+  progress("");
+  stdout.write(formatRun(report, groups));
+  if (earlier !== null && command.compare !== null) {
+    const changes = compareReports(earlier, report);
+    stdout.write("\n" + formatChanges(changes, command.compare));
+  }
+  if (json !== null) writeOutput(json, formatReport(report));
+  return exitCode(report, command.bars);
+}
+
+if (import.meta.main) {
+  setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
+  let code: number;
+  try {
+    code = await main(Deno.args);
+  } catch (error) {
+    if (error instanceof HelpShown) code = 0;
+    else if (error instanceof UsageError) {
+      stderr.write(`${error.message}\n`);
+      code = 2;
+    } else {
+      stderr.write(`${describeError(error)}\n`);
+      code = 3;
+    }
+  }
+  Deno.exit(code);
+}
