@@ -43,8 +43,9 @@ export {
 export { TranslationTable } from "./iommu/translation_table.ts";
 export { DirtyBitmap } from "./memory/dirty_bitmap.ts";
 export { type GuestMemory } from "./memory/guest_memory.ts";
-export { GuestRam, type RamRegion, type RamRegionSpec } from "./memory/guest_ram.ts";
+export { GuestRam } from "./memory/guest_ram.ts";
 export { type Memory, type Pin, type ScalarSize } from "./memory/memory.ts";
+export { RamRegion, type RamRegionSpec } from "./memory/ram_region.ts";
 export { type Clock, type Timer } from "./observe/clock.ts";
 export { Counter, EndpointCounters, type EndpointMetrics } from "./observe/counters.ts";
 export { Histogram } from "./observe/histogram.ts";

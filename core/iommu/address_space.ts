@@ -74,10 +74,10 @@ export class AddressSpace {
           `READ is 1, WRITE is 2, and there are no others`,
       );
     }
-    const ranges = this.table.ranges;
     const last = iova + length - 1;
-    const there = ranges.floor(last);
-    if (there >= 0 && ranges.lastOf(there) >= iova) {
+    if (!this.table.insert(iova, last, gpa, access)) {
+      const ranges = this.table.ranges;
+      const there = ranges.floor(last);
       const start = ranges.startOf(there);
       throw new IommuError(
         "exists",
@@ -86,7 +86,6 @@ export class AddressSpace {
           `(${accessName(ranges.flagsOf(there))})`,
       );
     }
-    this.table.insert(iova, last, gpa, access);
     this.#mappedBytes += length;
   }
 
@@ -106,14 +105,21 @@ export class AddressSpace {
     }
     const ranges = this.table.ranges;
     const last = iova + length - 1;
-    this.#refuseCut(ranges.find(iova), iova, last);
-    this.#refuseCut(ranges.find(last), iova, last);
+    const first = ranges.from(iova);
     let bytes = 0;
-    for (let slot = ranges.from(iova); slot >= 0; slot = ranges.from(iova)) {
-      const start = ranges.startOf(slot);
-      if (start > last) break;
-      bytes += ranges.lastOf(slot) - start + 1;
-      this.table.remove(start);
+    if (first >= 0 && ranges.startOf(first) === iova && ranges.lastOf(first) === last) {
+      // The range of one mapping, as nearly every unmap is.
+      this.table.remove(iova);
+      bytes = length;
+    } else {
+      this.#refuseCut(first, iova, last);
+      this.#refuseCut(ranges.find(last), iova, last);
+      for (let slot = ranges.from(iova); slot >= 0; slot = ranges.from(iova)) {
+        const start = ranges.startOf(slot);
+        if (start > last) break;
+        bytes += ranges.lastOf(slot) - start + 1;
+        this.table.remove(start);
+      }
     }
     this.#mappedBytes -= bytes;
     return this.inFlight.drain(iova, last, bytes);
@@ -167,7 +173,7 @@ export class AddressSpace {
     const ranges = this.table.ranges;
     const mappingStart = ranges.startOf(slot);
     const mappingLast = ranges.lastOf(slot);
-    if (mappingStart >= start && mappingLast <= last) return;
+    if (mappingStart > last || (mappingStart >= start && mappingLast <= last)) return;
     throw new IommuError(
       "range",
       `Cannot unmap ${hexRange(start, last - start + 1)} in ${this.#name}: it cuts the mapping ` +

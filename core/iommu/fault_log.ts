@@ -72,12 +72,7 @@ export class FaultLog {
 
   /** Records one fault. Called on the access path; allocates nothing. */
   record(timeNs: number, pasid: number, iova: number, access: number, reason: Fault): void {
-    if (this.#recorded - this.#drained === this.capacity) {
-      this.#drained++;
-      this.#dropped++;
-    }
-    const at = this.#recorded++ % this.capacity;
-    this.#sequence[at] = this.#numbering.next++;
+    const at = this.#claim();
     this.#time[at] = timeNs;
     this.#pasid[at] = pasid;
     this.#iova[at] = iova;
@@ -98,6 +93,17 @@ export class FaultLog {
     const first = Math.max(0, this.#recorded - Math.min(count, this.capacity));
     for (let i = first; i < this.#recorded; i++) records.push(this.#at(i));
     return records;
+  }
+
+  /** The place of the next record. Apart, so that what hands the numbers over is inlined and they are not boxed. */
+  #claim(): number {
+    if (this.#recorded - this.#drained === this.capacity) {
+      this.#drained++;
+      this.#dropped++;
+    }
+    const at = this.#recorded++ % this.capacity;
+    this.#sequence[at] = this.#numbering.next++;
+    return at;
   }
 
   #at(index: number): FaultRecord {

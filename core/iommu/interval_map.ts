@@ -5,8 +5,6 @@
  * @module
  */
 
-import { hexRange } from "../address.ts";
-
 /** Entries of a leaf; children of an inner node. */
 const FAN = 32;
 /** A leaf or node with fewer is merged with a neighbour, when both together stay below {@linkcode MERGED}. */
@@ -47,6 +45,13 @@ export class IntervalMap {
   /** Inner levels above the leaves. */
   #height = 0;
 
+  /**
+   * What #find() and #floor() look for. Handed over in a typed array, since V8
+   * allocates for a number of 2^31 or more that crosses a call it has not inlined;
+   * what stores it here is small enough to be inlined always.
+   */
+  readonly #sought = new Float64Array(1);
+
   // The way of the last #descend(): node and child position of each level, from the root.
   readonly #pathNode = new Int32Array(MAX_HEIGHT);
   readonly #pathChild = new Int32Array(MAX_HEIGHT);
@@ -86,12 +91,23 @@ export class IntervalMap {
 
   /** The range that holds `address`, or -1. */
   find(address: number): Slot {
-    const slot = this.floor(address);
-    return slot >= 0 && address <= this.#lasts[slot]! ? slot : -1;
+    this.#sought[0] = address;
+    return this.#find();
   }
 
   /** The range with the greatest start that is at most `address`, or -1. */
   floor(address: number): Slot {
+    this.#sought[0] = address;
+    return this.#floor();
+  }
+
+  #find(): Slot {
+    const slot = this.#floor();
+    return slot >= 0 && this.#sought[0]! <= this.#lasts[slot]! ? slot : -1;
+  }
+
+  #floor(): Slot {
+    const address = this.#sought[0]!;
     let node = this.#root;
     const keys = this.#keys;
     const children = this.#children;
@@ -117,8 +133,7 @@ export class IntervalMap {
     }
     if (low >= 0) return base + low;
     // Below this leaf's first entry: the one before, in the leaf before.
-    const previous = this.#leafPrevious[node]!;
-    return previous < 0 ? -1 : previous * FAN + this.#leafCount[previous]! - 1;
+    return this.#lastSlot(this.#leafPrevious[node]!);
   }
 
   /** The first range that ends at or after `address`, or -1. */
@@ -137,16 +152,14 @@ export class IntervalMap {
   next(slot: Slot): Slot {
     const leaf = (slot / FAN) | 0;
     if (slot + 1 < leaf * FAN + this.#leafCount[leaf]!) return slot + 1;
-    const next = this.#leafNext[leaf]!;
-    return next < 0 ? -1 : next * FAN;
+    return this.#firstSlot(this.#leafNext[leaf]!);
   }
 
   /** The range before `slot`, or -1. */
   previous(slot: Slot): Slot {
     const leaf = (slot / FAN) | 0;
     if (slot > leaf * FAN) return slot - 1;
-    const previous = this.#leafPrevious[leaf]!;
-    return previous < 0 ? -1 : previous * FAN + this.#leafCount[previous]! - 1;
+    return this.#lastSlot(this.#leafPrevious[leaf]!);
   }
 
   /** Whether any range meets [start, last]. */
@@ -155,17 +168,16 @@ export class IntervalMap {
     return slot >= 0 && this.#lasts[slot]! >= start;
   }
 
-  /**
-   * Adds [start, last]. @throws {Error} when it meets a range that is there: the
-   * caller has looked, so this is a bug of ours
-   */
-  insert(start: number, last: number, target: number, flags: number): void {
-    if (this.overlaps(start, last)) {
-      throw new Error(`Cannot insert ${hexRange(start, last - start + 1)}: it meets another range`);
-    }
+  /** Adds [start, last], which must be free. @returns false, and nothing has changed, when it meets another range */
+  insert(start: number, last: number, target: number, flags: number): boolean {
     let leaf = this.#descend(start);
     let count = this.#leafCount[leaf]!;
     let at = this.#upperBound(leaf, start);
+    // Only the two neighbours can be met: ranges are disjoint and in order.
+    const before = at > 0 ? leaf * FAN + at - 1 : this.#lastSlot(this.#leafPrevious[leaf]!);
+    if (before >= 0 && this.#lasts[before]! >= start) return false;
+    const after = at < count ? leaf * FAN + at : this.#firstSlot(this.#leafNext[leaf]!);
+    if (after >= 0 && this.#starts[after]! <= last) return false;
     if (count === FAN) {
       const right = this.#splitLeaf(leaf, at);
       const kept = this.#leafCount[leaf]!;
@@ -183,20 +195,22 @@ export class IntervalMap {
     this.#flags[base + at] = flags;
     this.#leafCount[leaf] = count + 1;
     this.#size++;
+    return true;
   }
 
-  /** Removes the range that starts at `start`. @returns whether there was one */
-  remove(start: number): boolean {
+  /** Removes the range that starts at `start`. @returns its last address, or -1 when there was none */
+  remove(start: number): number {
     const leaf = this.#descend(start);
     const base = leaf * FAN;
     const at = this.#upperBound(leaf, start) - 1;
-    if (at < 0 || this.#starts[base + at] !== start) return false;
+    if (at < 0 || this.#starts[base + at] !== start) return -1;
+    const last = this.#lasts[base + at]!;
     const count = this.#leafCount[leaf]! - 1;
     for (let i = base + at; i < base + count; i++) this.#move(i + 1, i);
     this.#leafCount[leaf] = count;
     this.#size--;
     if (count < SPARSE && this.#height > 0) this.#shrinkLeaf(leaf);
-    return true;
+    return last;
   }
 
   /** Removes every range, and gives the memory back. */
@@ -251,6 +265,16 @@ export class IntervalMap {
       else high = middle;
     }
     return low;
+  }
+
+  /** First slot of a leaf, -1 for no leaf. */
+  #firstSlot(leaf: number): Slot {
+    return leaf < 0 ? -1 : leaf * FAN;
+  }
+
+  /** Last slot of a leaf, -1 for no leaf. */
+  #lastSlot(leaf: number): Slot {
+    return leaf < 0 ? -1 : leaf * FAN + this.#leafCount[leaf]! - 1;
   }
 
   #move(from: number, to: number): void {

@@ -100,12 +100,10 @@ export class Iommu {
   /** Detaches and forgets the endpoint: its accesses fault from now on. @throws {IommuError} `no-endpoint` */
   removeEndpoint(id: EndpointId): Completion {
     const { context } = this.endpoint(id);
-    const completion = new Completion();
-    this.#leave(context, completion);
+    this.#leave(context);
     context.bypass = false;
-    context.bypassInFlight.drainEndpoint(id, completion);
     this.#endpoints.delete(id);
-    return completion;
+    return this.#drained(context);
   }
 
   /** The endpoint with this ID. @throws {IommuError} `no-endpoint` */
@@ -166,17 +164,14 @@ export class Iommu {
   attach(endpointId: EndpointId, domainId: DomainId): Completion {
     const { context } = this.endpoint(endpointId);
     const domain = this.domain(domainId);
-    const completion = new Completion();
-    if (context.domain === domain) return completion;
-    const left = this.#leave(context, completion);
+    if (context.domain === domain) return new Completion();
+    this.#leave(context);
     context.domain = domain;
     context.space = domain.kind === "mapped" ? domain.space : null;
     context.bypass = domain.kind === "bypass";
     domain.members.add(context);
-    // Without a domain before, what is in flight passed in bypass.
-    if (left === null) context.bypassInFlight.drainEndpoint(endpointId, completion);
     this.#event(TraceKind.ATTACH, endpointId, 0, 0, domainId);
-    return completion;
+    return this.#drained(context);
   }
 
   /**
@@ -185,10 +180,9 @@ export class Iommu {
    */
   detach(endpointId: EndpointId): Completion {
     const { context } = this.endpoint(endpointId);
-    const completion = new Completion();
-    const left = this.#leave(context, completion);
-    if (left !== null) this.#event(TraceKind.DETACH, endpointId, 0, 0, left.id);
-    return completion;
+    // Of an endpoint that was in no domain, what passes in bypass goes on.
+    const passes = this.#leave(context) === null && context.bypass;
+    return this.#drained(context, passes ? "translated" : "all");
   }
 
   /**
@@ -241,18 +235,29 @@ export class Iommu {
     return domain;
   }
 
-  /** Out of its domain; `completion` waits for what is in flight through it. @returns the domain left */
-  #leave(context: DmaContext, completion: Completion): Domain | null {
+  /** Out of its domain. @returns the domain left */
+  #leave(context: DmaContext): Domain | null {
     const domain = context.domain;
     if (domain === null) return null;
     domain.members.delete(context);
     context.domain = null;
     context.space = null;
     context.bypass = this.#bypass === "on";
-    const inFlight = domain.kind === "mapped" ? domain.space.inFlight : context.bypassInFlight;
-    inFlight.drainEndpoint(context.endpoint.id, completion);
     context.endpoint.counters.values[Counter.INVALIDATIONS]!++;
+    this.#event(TraceKind.DETACH, context.endpoint.id, 0, 0, domain.id);
     return domain;
+  }
+
+  /**
+   * What ends when nothing is in flight that the endpoint began before now: through
+   * any domain, also one that it left while somebody else was told to wait.
+   */
+  #drained(context: DmaContext, which: "all" | "translated" = "all"): Completion {
+    const completion = new Completion();
+    const { id } = context.endpoint;
+    for (const { space } of this.#domains.values()) space.inFlight.drainEndpoint(id, completion);
+    if (which === "all") context.bypassInFlight.drainEndpoint(id, completion);
+    return completion;
   }
 
   #known(what: "endpoint" | "domain"): string {

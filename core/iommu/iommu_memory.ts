@@ -4,9 +4,19 @@
  * @module
  */
 
-import { Access, Fault, type Gpa, type Iova, MAX_ADDRESS, type Status } from "../address.ts";
+import {
+  Access,
+  Fault,
+  type Gpa,
+  type Iova,
+  MAX_ADDRESS,
+  PAGE_SIZE,
+  type Status,
+} from "../address.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
+import { loadU64, storeU64 } from "../memory/guest_ram.ts";
 import type { Memory, Pin, ScalarSize } from "../memory/memory.ts";
+import type { RamRegion } from "../memory/ram_region.ts";
 import type { Clock } from "../observe/clock.ts";
 import { Counter } from "../observe/counters.ts";
 import { TraceKind, type TraceRing } from "../observe/trace.ts";
@@ -15,6 +25,13 @@ import { DmaPin } from "./in_flight.ts";
 
 /** One translation in this many is timed: a clock costs more than what it times. */
 const LATENCY_SAMPLE = 4096;
+// Fields of IommuMemory.#long.
+const BASE = 0;
+const GPA = 1;
+const RUN = 2;
+const FIRST = 3;
+/** Byte ranges up to here are copied byte by byte: making a view for `set()` costs more. */
+const SHORT = 16;
 
 /** A translating {@linkcode Memory}. Nothing on its scalar and translation paths allocates. */
 export class IommuMemory implements Memory<Iova> {
@@ -25,6 +42,10 @@ export class IommuMemory implements Memory<Iova> {
   readonly #counters: Float64Array;
   #untilSample = LATENCY_SAMPLE;
   #transferred = 0;
+  /** The access that goes the long way: its address, where it is now, and how far that goes. */
+  readonly #long = new Float64Array(4);
+  /** Place of the page in the region that {@linkcode #region} found last, in bytes. */
+  #base = 0;
   /** Of scalars that no one fragment holds. */
   readonly #scratch = new Uint8Array(8);
   readonly #scratchView = new DataView(this.#scratch.buffer);
@@ -42,113 +63,70 @@ export class IommuMemory implements Memory<Iova> {
     return this.#transferred;
   }
 
+  // Each access splits its address into page and offset at once, and the rest runs on
+  // those: V8 allocates for a number of 2^31 or more that crosses a call it has not
+  // inlined, and addresses are often that large. What the short way cannot do (pages
+  // that are mapped in pieces, accesses that cross pages, faults, an event to record)
+  // goes the long way, by address.
+
   read(iova: Iova, into: Uint8Array): Status {
-    return this.#copyOut(iova, into, into.length);
+    const offset = iova & (PAGE_SIZE - 1);
+    if (into.length <= SHORT && offset + into.length <= PAGE_SIZE && into.length > 0) {
+      return this.#readShort(Math.floor(iova / PAGE_SIZE), offset, into);
+    }
+    this.#long[BASE] = iova;
+    return this.#copyOut(into, into.length);
   }
 
   write(iova: Iova, from: Uint8Array): Status {
-    return this.#copyIn(iova, from, from.length);
+    const offset = iova & (PAGE_SIZE - 1);
+    if (from.length <= SHORT && offset + from.length <= PAGE_SIZE && from.length > 0) {
+      return this.#writeShort(Math.floor(iova / PAGE_SIZE), offset, from);
+    }
+    this.#long[BASE] = iova;
+    return this.#copyIn(from, from.length);
   }
 
   readU8(iova: Iova): number {
-    const gpa = this.#locate(iova, Access.READ, 1);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.READ, gpa as Fault);
-    const value = this.#memory.readU8(gpa as Gpa);
-    if (value < 0) return this.#refuse(iova, iova, Access.READ, value as Fault);
-    this.#didRead(iova, 1, gpa);
-    return value;
+    return this.#readU8(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
   }
 
   readU16(iova: Iova): number {
-    const gpa = this.#locate(iova, Access.READ, 2);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.READ, gpa as Fault);
-    const value = this.#run(iova) < 2 ? -1 : this.#memory.readU16(gpa as Gpa);
-    if (value < 0) return this.#readAcross(iova, 2);
-    this.#didRead(iova, 2, gpa);
-    return value;
+    return this.#readU16(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
   }
 
   readU32(iova: Iova): number {
-    const gpa = this.#locate(iova, Access.READ, 4);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.READ, gpa as Fault);
-    const value = this.#run(iova) < 4 ? -1 : this.#memory.readU32(gpa as Gpa);
-    if (value < 0) return this.#readAcross(iova, 4);
-    this.#didRead(iova, 4, gpa);
-    return value;
+    return this.#readU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
   }
 
   readU64(iova: Iova): number {
-    const gpa = this.#locate(iova, Access.READ, 8);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.READ, gpa as Fault);
-    const value = this.#run(iova) < 8 ? -1 : this.#memory.readU64(gpa as Gpa);
-    if (value < 0) return value === Fault.TOO_WIDE ? value : this.#readAcross(iova, 8);
-    this.#didRead(iova, 8, gpa);
-    return value;
+    return this.#readU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
   }
 
   writeU8(iova: Iova, value: number): Status {
-    const gpa = this.#locate(iova, Access.WRITE, 1);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.WRITE, gpa as Fault);
-    const status = this.#memory.writeU8(gpa as Gpa, value);
-    if (status !== 0) return this.#refuse(iova, iova, Access.WRITE, status);
-    this.#didWrite(iova, 1, gpa);
-    return 0;
+    return this.#writeU8(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
   }
 
   writeU16(iova: Iova, value: number): Status {
-    const gpa = this.#locate(iova, Access.WRITE, 2);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.WRITE, gpa as Fault);
-    if (this.#run(iova) < 2 || this.#memory.writeU16(gpa as Gpa, value) !== 0) {
-      this.#scratchView.setUint16(0, value, true);
-      return this.#copyIn(iova, this.#scratch, 2);
-    }
-    this.#didWrite(iova, 2, gpa);
-    return 0;
+    return this.#writeU16(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
   }
 
   writeU32(iova: Iova, value: number): Status {
-    const gpa = this.#locate(iova, Access.WRITE, 4);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.WRITE, gpa as Fault);
-    if (this.#run(iova) < 4 || this.#memory.writeU32(gpa as Gpa, value) !== 0) {
-      this.#scratchView.setUint32(0, value, true);
-      return this.#copyIn(iova, this.#scratch, 4);
-    }
-    this.#didWrite(iova, 4, gpa);
-    return 0;
+    return this.#writeU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
   }
 
   writeU64(iova: Iova, value: number): Status {
-    const gpa = this.#locate(iova, Access.WRITE, 8);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.WRITE, gpa as Fault);
-    if (this.#run(iova) < 8 || this.#memory.writeU64(gpa as Gpa, value) !== 0) {
-      this.#scratchView.setUint32(0, value, true);
-      this.#scratchView.setUint32(4, Math.floor(value / 2 ** 32), true);
-      return this.#copyIn(iova, this.#scratch, 8);
-    }
-    this.#didWrite(iova, 8, gpa);
-    return 0;
+    const high = Math.floor(value / 2 ** 32);
+    return this.#writeU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value | 0, high);
   }
 
   atomicLoad(iova: Iova, size: ScalarSize): number {
-    if ((iova & (size - 1)) !== 0) return Fault.STRADDLES;
-    const gpa = this.#locate(iova, Access.READ, size);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.READ, gpa as Fault);
-    if (this.#run(iova) < size) return Fault.STRADDLES;
-    const value = this.#memory.atomicLoad(gpa as Gpa, size);
-    if (value < 0) return this.#refuseUnlessUnfit(iova, Access.READ, value as Fault);
-    this.#didRead(iova, size, gpa);
-    return value;
+    return this.#atomicLoad(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), size);
   }
 
   atomicStore(iova: Iova, size: ScalarSize, value: number): Status {
-    if ((iova & (size - 1)) !== 0) return Fault.STRADDLES;
-    const gpa = this.#locate(iova, Access.WRITE, size);
-    if (gpa < 0) return this.#refuse(iova, iova, Access.WRITE, gpa as Fault);
-    if (this.#run(iova) < size) return Fault.STRADDLES;
-    const status = this.#memory.atomicStore(gpa as Gpa, size, value);
-    if (status !== 0) return this.#refuseUnlessUnfit(iova, Access.WRITE, status);
-    this.#didWrite(iova, size, gpa);
-    return 0;
+    const offset = iova & (PAGE_SIZE - 1);
+    return this.#atomicStore(Math.floor(iova / PAGE_SIZE), offset, size, value);
   }
 
   check(iova: Iova, length: number, access: number): Status {
@@ -194,103 +172,308 @@ export class IommuMemory implements Memory<Iova> {
     );
   }
 
-  /**
-   * The first byte's target, or the fault; {@linkcode #run} says how far it goes.
-   * Counts, and does not record.
-   */
-  #locate(iova: number, access: number, wanted: number): number {
-    if (--this.#untilSample === 0) return this.#locateTimed(iova, access, wanted);
-    return this.#translate(iova, access, wanted);
-  }
-
-  #translate(iova: number, access: number, wanted: number): number {
-    const context = this.#context;
-    this.#counters[Counter.TRANSLATIONS]!++;
-    const space = context.space;
-    if (space !== null) return space.table.translate(iova, access, wanted, this.#counters);
-    if (!context.bypass) return Fault.NO_DOMAIN;
-    return iova <= MAX_ADDRESS ? iova : Fault.NO_MEMORY;
-  }
-
-  #locateTimed(iova: number, access: number, wanted: number): number {
-    this.#untilSample = LATENCY_SAMPLE;
-    const start = performance.now();
-    const gpa = this.#translate(iova, access, wanted);
-    this.#context.endpoint.latency.record((performance.now() - start) * 1e6);
-    return gpa;
-  }
-
-  /** Bytes from `iova`, located just before, to the end of its fragment. */
-  #run(iova: number): number {
-    const space = this.#context.space;
-    return space !== null ? space.table.run : MAX_ADDRESS + 1 - iova;
-  }
-
-  #copyOut(iova: number, into: Uint8Array, length: number): Status {
-    const memory = this.#memory;
-    let done = 0;
-    let first = 0;
-    while (done < length) {
-      const gpa = this.#locate(iova + done, Access.READ, length - done);
-      if (gpa < 0) return this.#refusePart(iova, done, Access.READ, gpa as Fault);
-      if (done === 0) first = gpa;
-      const run = Math.min(this.#run(iova + done), length - done);
-      const status = memory.copyOut(gpa as Gpa, into, done, run);
-      if (status !== 0) {
-        return this.#refusePart(iova, done + memory.transferred, Access.READ, status);
-      }
-      done += run;
+  #readShort(page: number, offset: number, into: Uint8Array): Status {
+    const region = this.#region(page, Access.READ);
+    if (region === null) {
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyOut(into, into.length);
     }
-    this.#transferred = done;
-    if (done > 0) this.#didRead(iova, done, first);
+    const { bytes } = region;
+    const at = this.#base + offset;
+    for (let i = 0; i < into.length; i++) into[i] = bytes[at + i]!;
+    this.#counters[Counter.DMA_READ_BYTES]! += into.length;
+    this.#transferred = into.length;
     return 0;
   }
 
-  #copyIn(iova: number, from: Uint8Array, length: number): Status {
+  #writeShort(page: number, offset: number, from: Uint8Array): Status {
+    const region = this.#region(page, Access.WRITE);
+    if (region === null) {
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyIn(from, from.length);
+    }
+    const { bytes } = region;
+    const at = this.#base + offset;
+    for (let i = 0; i < from.length; i++) bytes[at + i] = from[i]!;
+    this.#counters[Counter.DMA_WRITE_BYTES]! += from.length;
+    this.#transferred = from.length;
+    return 0;
+  }
+
+  #readU8(page: number, offset: number): number {
+    const region = this.#region(page, Access.READ);
+    if (region === null) return this.#readAcross(page, offset, 1);
+    this.#counters[Counter.DMA_READ_BYTES]!++;
+    return region.bytes[this.#base + offset]!;
+  }
+
+  #readU16(page: number, offset: number): number {
+    const region = offset > PAGE_SIZE - 2 ? null : this.#region(page, Access.READ);
+    if (region === null) return this.#readAcross(page, offset, 2);
+    this.#counters[Counter.DMA_READ_BYTES]! += 2;
+    return region.view.getUint16(this.#base + offset, true);
+  }
+
+  #readU32(page: number, offset: number): number {
+    const region = offset > PAGE_SIZE - 4 ? null : this.#region(page, Access.READ);
+    if (region === null) return this.#readAcross(page, offset, 4);
+    this.#counters[Counter.DMA_READ_BYTES]! += 4;
+    return region.view.getUint32(this.#base + offset, true);
+  }
+
+  #readU64(page: number, offset: number): number {
+    const region = offset > PAGE_SIZE - 8 ? null : this.#region(page, Access.READ);
+    if (region === null) return this.#readAcross(page, offset, 8);
+    this.#counters[Counter.DMA_READ_BYTES]! += 8;
+    const at = this.#base + offset;
+    const high = region.view.getUint32(at + 4, true);
+    return high > 0x1f_ffff ? Fault.TOO_WIDE : high * 2 ** 32 + region.view.getUint32(at, true);
+  }
+
+  #writeU8(page: number, offset: number, value: number): Status {
+    const region = this.#region(page, Access.WRITE);
+    if (region === null) {
+      this.#scratch[0] = value;
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyIn(this.#scratch, 1);
+    }
+    region.bytes[this.#base + offset] = value;
+    this.#counters[Counter.DMA_WRITE_BYTES]!++;
+    return 0;
+  }
+
+  #writeU16(page: number, offset: number, value: number): Status {
+    const region = offset > PAGE_SIZE - 2 ? null : this.#region(page, Access.WRITE);
+    if (region === null) {
+      this.#scratchView.setUint16(0, value, true);
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyIn(this.#scratch, 2);
+    }
+    region.view.setUint16(this.#base + offset, value, true);
+    this.#counters[Counter.DMA_WRITE_BYTES]! += 2;
+    return 0;
+  }
+
+  #writeU32(page: number, offset: number, value: number): Status {
+    const region = offset > PAGE_SIZE - 4 ? null : this.#region(page, Access.WRITE);
+    if (region === null) {
+      this.#scratchView.setUint32(0, value, true);
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyIn(this.#scratch, 4);
+    }
+    region.view.setUint32(this.#base + offset, value, true);
+    this.#counters[Counter.DMA_WRITE_BYTES]! += 4;
+    return 0;
+  }
+
+  #writeU64(page: number, offset: number, low: number, high: number): Status {
+    const region = offset > PAGE_SIZE - 8 ? null : this.#region(page, Access.WRITE);
+    if (region === null) {
+      this.#scratchView.setUint32(0, low, true);
+      this.#scratchView.setUint32(4, high, true);
+      this.#long[BASE] = page * PAGE_SIZE + offset;
+      return this.#copyIn(this.#scratch, 8);
+    }
+    const at = this.#base + offset;
+    region.view.setUint32(at, low, true);
+    region.view.setUint32(at + 4, high, true);
+    this.#counters[Counter.DMA_WRITE_BYTES]! += 8;
+    return 0;
+  }
+
+  #atomicLoad(page: number, offset: number, size: ScalarSize): number {
+    if ((offset & (size - 1)) !== 0) return Fault.STRADDLES;
+    const region = this.#region(page, Access.READ);
+    if (region === null) return this.#atomicLoadFar(page, offset, size);
+    const at = this.#base + offset;
+    this.#counters[Counter.DMA_READ_BYTES]! += size;
+    switch (size) {
+      case 1:
+        return Atomics.load(region.bytes, at);
+      case 2:
+        return Atomics.load(region.u16, at / 2);
+      case 4:
+        return Atomics.load(region.u32, at / 4);
+      case 8:
+        return loadU64(region, at);
+    }
+  }
+
+  #atomicStore(page: number, offset: number, size: ScalarSize, value: number): Status {
+    if ((offset & (size - 1)) !== 0) return Fault.STRADDLES;
+    const region = this.#region(page, Access.WRITE);
+    if (region === null) return this.#atomicStoreFar(page, offset, size, value);
+    const at = this.#base + offset;
+    this.#counters[Counter.DMA_WRITE_BYTES]! += size;
+    switch (size) {
+      case 1:
+        Atomics.store(region.bytes, at, value);
+        break;
+      case 2:
+        Atomics.store(region.u16, at / 2, value);
+        break;
+      case 4:
+        Atomics.store(region.u32, at / 4, value);
+        break;
+      case 8:
+        storeU64(region, at, value);
+        break;
+    }
+    return 0;
+  }
+
+  #atomicLoadFar(page: number, offset: number, size: ScalarSize): number {
+    const long = this.#long;
+    long[BASE] = page * PAGE_SIZE + offset;
+    const status = this.#locate(0, Access.READ, size);
+    if (status !== 0) return this.#refuse(0, Access.READ, status);
+    if (long[RUN]! < size) return Fault.STRADDLES;
+    const value = this.#memory.atomicLoad(long[GPA]! as Gpa, size);
+    if (value < 0) return this.#refuseUnlessUnfit(Access.READ, value as Fault);
+    this.#didRead(size, long[GPA]!);
+    return value;
+  }
+
+  #atomicStoreFar(page: number, offset: number, size: ScalarSize, value: number): Status {
+    const long = this.#long;
+    long[BASE] = page * PAGE_SIZE + offset;
+    const located = this.#locate(0, Access.WRITE, size);
+    if (located !== 0) return this.#refuse(0, Access.WRITE, located);
+    if (long[RUN]! < size) return Fault.STRADDLES;
+    const status = this.#memory.atomicStore(long[GPA]! as Gpa, size, value);
+    if (status !== 0) return this.#refuseUnlessUnfit(Access.WRITE, status);
+    this.#didWrite(size, long[GPA]!);
+    return 0;
+  }
+
+  /**
+   * The region whose bytes an access to this page may touch, with {@linkcode #base}
+   * set to the page's place in it; null sends the access the long way. Counts the
+   * translation on success alone.
+   */
+  #region(page: number, access: number): RamRegion | null {
+    if (--this.#untilSample <= 0 || this.#trace.on) return null;
+    const { space, bypass } = this.#context;
+    let target = page;
+    if (space !== null) {
+      target = space.table.translatePage(page, access, this.#counters);
+      if (target < 0) return null;
+    } else if (!bypass) return null;
+    const region = this.#memory.regionAt(target);
+    // Dirty pages are marked after the bytes have changed, so where they are recorded
+    // a write goes the long way.
+    if (
+      region === null || (access === Access.WRITE &&
+        (region.readOnly || region.dirty !== null || (space !== null && space.dirty !== null)))
+    ) {
+      if (space !== null) space.table.uncount(this.#counters);
+      return null;
+    }
+    this.#counters[Counter.TRANSLATIONS]!++;
+    this.#base = (target - region.firstPage) * PAGE_SIZE;
+    return region;
+  }
+
+  /**
+   * Translates the byte `done` bytes into the long way's access: {@linkcode #long}
+   * then holds its target, and how far that goes. Counts, and does not record.
+   */
+  #locate(done: number, access: number, wanted: number): Status {
+    if (--this.#untilSample <= 0) return this.#locateTimed(done, access, wanted);
+    return this.#translate(done, access, wanted);
+  }
+
+  #translate(done: number, access: number, wanted: number): Status {
+    const context = this.#context;
+    const long = this.#long;
+    this.#counters[Counter.TRANSLATIONS]!++;
+    const space = context.space;
+    if (space !== null) {
+      const { table } = space;
+      const status = table.locate(long[BASE]! + done, access, wanted, this.#counters);
+      if (status !== 0) return status;
+      long[GPA] = table.target;
+      long[RUN] = table.run;
+      return 0;
+    }
+    if (!context.bypass) return Fault.NO_DOMAIN;
+    const iova = long[BASE]! + done;
+    if (iova > MAX_ADDRESS) return Fault.NO_MEMORY;
+    long[GPA] = iova;
+    long[RUN] = MAX_ADDRESS + 1 - iova;
+    return 0;
+  }
+
+  #locateTimed(done: number, access: number, wanted: number): Status {
+    this.#untilSample = LATENCY_SAMPLE;
+    const start = performance.now();
+    const status = this.#translate(done, access, wanted);
+    this.#context.endpoint.latency.record((performance.now() - start) * 1e6);
+    return status;
+  }
+
+  #copyOut(into: Uint8Array, length: number): Status {
     const memory = this.#memory;
+    const long = this.#long;
     let done = 0;
-    let first = 0;
     while (done < length) {
-      const gpa = this.#locate(iova + done, Access.WRITE, length - done);
-      if (gpa < 0) return this.#refusePart(iova, done, Access.WRITE, gpa as Fault);
-      if (done === 0) first = gpa;
-      const run = Math.min(this.#run(iova + done), length - done);
-      const status = memory.copyIn(gpa as Gpa, from, done, run);
-      if (status !== 0) {
-        return this.#refusePart(iova, done + memory.transferred, Access.WRITE, status);
-      }
+      const located = this.#locate(done, Access.READ, length - done);
+      if (located !== 0) return this.#refusePart(done, Access.READ, located);
+      if (done === 0) long[FIRST] = long[GPA]!;
+      const run = Math.min(long[RUN]!, length - done);
+      const status = memory.copyOut(long[GPA]! as Gpa, into, done, run);
+      if (status !== 0) return this.#refusePart(done + memory.transferred, Access.READ, status);
       done += run;
     }
     this.#transferred = done;
-    if (done > 0) this.#didWrite(iova, done, first);
+    if (done > 0) this.#didRead(done, long[FIRST]!);
+    return 0;
+  }
+
+  #copyIn(from: Uint8Array, length: number): Status {
+    const memory = this.#memory;
+    const long = this.#long;
+    let done = 0;
+    while (done < length) {
+      const located = this.#locate(done, Access.WRITE, length - done);
+      if (located !== 0) return this.#refusePart(done, Access.WRITE, located);
+      if (done === 0) long[FIRST] = long[GPA]!;
+      const run = Math.min(long[RUN]!, length - done);
+      const status = memory.copyIn(long[GPA]! as Gpa, from, done, run);
+      if (status !== 0) return this.#refusePart(done + memory.transferred, Access.WRITE, status);
+      done += run;
+    }
+    this.#transferred = done;
+    if (done > 0) this.#didWrite(done, long[FIRST]!);
     return 0;
   }
 
   #appendSlices(iova: number, length: number, access: number, views: Uint8Array[]): Status {
     const memory = this.#memory;
+    const long = this.#long;
+    long[BASE] = iova;
     let done = 0;
-    let first = 0;
     while (done < length) {
-      const gpa = this.#locate(iova + done, access, length - done);
-      if (gpa < 0) return this.#refuse(iova, iova + done, access, gpa as Fault);
-      if (done === 0) first = gpa;
-      const run = Math.min(this.#run(iova + done), length - done);
-      const status = memory.appendSlices(gpa as Gpa, run, access, views);
-      if (status !== 0) {
-        return this.#refuse(iova, iova + done + memory.transferred, access, status);
-      }
+      const located = this.#locate(done, access, length - done);
+      if (located !== 0) return this.#refuse(done, access, located);
+      if (done === 0) long[FIRST] = long[GPA]!;
+      const run = Math.min(long[RUN]!, length - done);
+      const status = memory.appendSlices(long[GPA]! as Gpa, run, access, views);
+      if (status !== 0) return this.#refuse(done + memory.transferred, access, status);
       done += run;
     }
     if (done === 0) return 0;
-    if ((access & Access.WRITE) !== 0) this.#didWrite(iova, done, first);
-    if ((access & Access.READ) !== 0) this.#didRead(iova, done, first);
+    if ((access & Access.WRITE) !== 0) this.#didWrite(done, long[FIRST]!);
+    if ((access & Access.READ) !== 0) this.#didRead(done, long[FIRST]!);
     return 0;
   }
 
-  #readAcross(iova: number, size: 2 | 4 | 8): number {
-    const status = this.#copyOut(iova, this.#scratch, size);
+  #readAcross(page: number, offset: number, size: ScalarSize): number {
+    this.#long[BASE] = page * PAGE_SIZE + offset;
+    const status = this.#copyOut(this.#scratch, size);
     if (status !== 0) return status;
     const view = this.#scratchView;
+    if (size === 1) return this.#scratch[0]!;
     if (size === 2) return view.getUint16(0, true);
     if (size === 4) return view.getUint32(0, true);
     const high = view.getUint32(4, true);
@@ -325,44 +508,47 @@ export class IommuMemory implements Memory<Iova> {
     return ranges.targetOf(slot) + (iova - ranges.startOf(slot));
   }
 
-  #didRead(iova: number, length: number, gpa: number): void {
+  /** The long way's access has read `length` bytes, the first of them at `gpa`. */
+  #didRead(length: number, gpa: number): void {
     this.#counters[Counter.DMA_READ_BYTES]! += length;
-    if (this.#trace.on) this.#record(TraceKind.DMA_READ, iova, length, gpa);
+    if (this.#trace.on) this.#record(TraceKind.DMA_READ, this.#long[BASE]!, length, gpa);
   }
 
-  #didWrite(iova: number, length: number, gpa: number): void {
+  /** As {@linkcode #didRead}. */
+  #didWrite(length: number, gpa: number): void {
     this.#counters[Counter.DMA_WRITE_BYTES]! += length;
-    const space = this.#context.space;
-    if (space !== null && space.dirty !== null) space.dirty.mark(iova, length);
-    if (this.#trace.on) this.#record(TraceKind.DMA_WRITE, iova, length, gpa);
+    const dirty = this.#context.space?.dirty ?? null;
+    if (dirty !== null) dirty.mark(this.#long[BASE]!, length);
+    if (this.#trace.on) this.#record(TraceKind.DMA_WRITE, this.#long[BASE]!, length, gpa);
   }
 
   /** A byte range that stopped after `done` bytes: they moved, and count. */
-  #refusePart(iova: number, done: number, access: number, fault: Fault): Fault {
+  #refusePart(done: number, access: number, fault: Fault): Fault {
     if (done > 0) {
       const writes = access === Access.WRITE;
       this.#counters[writes ? Counter.DMA_WRITE_BYTES : Counter.DMA_READ_BYTES]! += done;
-      const space = this.#context.space;
-      if (writes && space !== null && space.dirty !== null) space.dirty.mark(iova, done);
+      const dirty = this.#context.space?.dirty ?? null;
+      if (writes && dirty !== null) dirty.mark(this.#long[BASE]!, done);
     }
     this.#transferred = done;
-    return this.#refuse(iova, iova + done, access, fault);
+    return this.#refuse(done, access, fault);
   }
 
   /** A value too wide or an atomic that straddles is the device's mistake, no fault of translation. */
-  #refuseUnlessUnfit(iova: number, access: number, fault: Fault): Fault {
+  #refuseUnlessUnfit(access: number, fault: Fault): Fault {
     if (fault === Fault.TOO_WIDE || fault === Fault.STRADDLES) return fault;
-    return this.#refuse(iova, iova, access, fault);
+    return this.#refuse(0, access, fault);
   }
 
-  /** Records the fault at `at` of an access that began at `iova`. @returns it */
-  #refuse(iova: number, at: number, access: number, fault: Fault): Fault {
+  /** Records the fault of the long way's access, `done` bytes into it. @returns it */
+  #refuse(done: number, access: number, fault: Fault): Fault {
     const { endpoint, pasid } = this.#context;
+    const iova = this.#long[BASE]! + done;
     this.#counters[Counter.FAULTS]!++;
-    endpoint.faults.record(this.#clock.nowNs, pasid, at, access, fault);
+    endpoint.faults.record(this.#clock.nowNs, pasid, iova, access, fault);
     if (this.#trace.on) {
       const kind = (access & Access.WRITE) !== 0 ? TraceKind.DMA_WRITE : TraceKind.DMA_READ;
-      this.#record(kind, at, at - iova, fault);
+      this.#record(kind, iova, 0, fault);
     }
     return fault;
   }

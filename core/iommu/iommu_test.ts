@@ -194,7 +194,7 @@ Deno.test("Iommu.detach() of an endpoint that is in no domain does nothing", () 
   refused("no-endpoint", () => iommu.detach(9));
 });
 
-Deno.test("Iommu: an onRevoke that throws leaves the endpoint detached, never half attached", () => {
+Deno.test("Iommu: an onRevoke that throws leaves the endpoint attached to the new domain alone", () => {
   const { iommu } = bench();
   iommu.createDomain(1);
   iommu.createDomain(2);
@@ -207,10 +207,35 @@ Deno.test("Iommu: an onRevoke that throws leaves the endpoint detached, never ha
   };
   assertThrows(() => iommu.attach(8, 2), Error, "broken device");
   const { memory, domain } = iommu.endpoint(8);
-  assertEquals(domain, null);
-  assertEquals([iommu.domain(1).members.size, iommu.domain(2).members.size], [0, 0]);
-  assertEquals(memory.readU8(iova(0)), Fault.NO_DOMAIN);
+  assertEquals(domain?.id, 2);
+  assertEquals([iommu.domain(1).members.size, iommu.domain(2).members.size], [0, 1]);
+  assertEquals(memory.readU8(iova(0)), 0);
   pin.release();
+});
+
+Deno.test("Iommu: a second detach, and the removal, wait for what the first waits for", () => {
+  const { iommu } = bench();
+  iommu.createDomain(1);
+  iommu.map(1, iova(0), gpa(0), PAGE, READ_WRITE);
+  iommu.attach(8, 1);
+  const pin = pinned(iommu.endpoint(8).memory, 0, 16);
+  const waiting = [iommu.detach(8), iommu.detach(8), iommu.removeEndpoint(8)];
+  assertEquals(waiting.map(({ done }) => done), [false, false, false]);
+  pin.release();
+  assertEquals(waiting.map(({ done }) => done), [true, true, true]);
+});
+
+Deno.test("Iommu.destroyDomain() ends with the DMA of those who were in it", () => {
+  const { iommu } = bench();
+  iommu.createDomain(1);
+  iommu.map(1, iova(0), gpa(0), PAGE, READ_WRITE);
+  iommu.attach(8, 1);
+  const pin = pinned(iommu.endpoint(8).memory, 0, 16);
+  iommu.detach(8);
+  const gone = iommu.destroyDomain(1);
+  assertEquals([gone.bytes, gone.done], [PAGE, false]);
+  pin.release();
+  assertEquals(gone.done, true);
 });
 
 Deno.test("Iommu.setBypass(): endpoints that are not attached pass untranslated, at once", () => {

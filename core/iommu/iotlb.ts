@@ -5,7 +5,7 @@
  * @module
  */
 
-import { accessName, type Gpa, hex, hexRange, type Iova, isRange } from "../address.ts";
+import { Access, accessName, type Gpa, hex, hexRange, type Iova, isRange } from "../address.ts";
 import { TranslationTable } from "./translation_table.ts";
 
 /** A contiguous piece of a translated range. */
@@ -82,13 +82,19 @@ export class Iotlb {
   /**
    * Sets the translation of `length` bytes at `iova` to `gpa`, for the accesses in
    * `access`, in place of any that is there. Length 0 sets nothing.
-   * @throws {RangeError} when either range is not within 0..2^52-1
+   * @throws {RangeError} when either range is not within 0..2^52-1, or for other bits of `access`
    */
   set(iova: Iova, gpa: Gpa, length: number, access: number): void {
     if (!isRange(iova, length) || !isRange(gpa, length)) {
       throw new RangeError(
         `Cannot set the translation of ${length} bytes at ${iova} to ${gpa}: ` +
           `both ranges are integers within 0..2^52-1`,
+      );
+    }
+    if ((access & ~Access.READ_WRITE) !== 0) {
+      throw new RangeError(
+        `Cannot set the translation of ${hexRange(iova, length)} with access ${access}: ` +
+          `READ is 1, WRITE is 2, and there are no others`,
       );
     }
     if (length === 0) return;

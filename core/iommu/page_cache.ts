@@ -47,17 +47,28 @@ export class PageCache {
     return this.#keys.byteLength + this.#values.byteLength;
   }
 
-  /** The page's value, or -1. */
-  get(page: number): number {
+  /** Where the page's value is, for {@linkcode valueAt}; -1 when it is not cached. */
+  find(page: number): number {
     const keys = this.#keys;
     const way = this.#hash(page);
-    if (keys[way] === page) return this.#values[way]!;
+    if (keys[way] === page) return way;
     const set = way & ~(WAYS - 1);
     for (let i = 1; i < WAYS; i++) {
       const at = set | ((way + i) & (WAYS - 1));
-      if (keys[at] === page) return this.#values[at]!;
+      if (keys[at] === page) return at;
     }
-    return MISS;
+    return -1;
+  }
+
+  /** The value at a place that {@linkcode find} gave. Any other call ends the place's validity. */
+  valueAt(place: number): number {
+    return this.#values[place]!;
+  }
+
+  /** The page's value, or -1. */
+  get(page: number): number {
+    const place = this.find(page);
+    return place < 0 ? MISS : this.#values[place]!;
   }
 
   /** Keeps `value` for the page, at the cost of another page when its set is full. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Fault, MAX_ADDRESS, PAGE_SIZE } from "../address.ts";
+import { Fault, MAX_ADDRESS, PAGE_SIZE, type Status } from "../address.ts";
 import { Counter } from "../observe/counters.ts";
 import { IntervalMap, type Slot } from "./interval_map.ts";
 import { PageCache } from "./page_cache.ts";
@@ -14,12 +14,20 @@ export const ACCESS_MASK = 7;
 
 /** In a cached page's value: its mapping goes on beyond the page, so a longer access should walk. */
 const WIDE = 8;
+/** A cached page's value is its target page times this, plus flags and {@linkcode WIDE}. */
+const VALUE_SHIFT = 16;
 
-// Fields of TranslationTable.#hot, in one typed array so that no number is boxed.
+// Fields of TranslationTable.#hot. In a typed array, and not parameters and results: V8
+// allocates for a number of 2^31 or more that crosses a call it has not inlined.
 const HOT_START = 0;
 const HOT_LAST = 1;
 const HOT_DELTA = 2;
-const RUN = 3;
+const HOT_FIRST_PAGE = 3;
+const HOT_LAST_PAGE = 4;
+const HOT_PAGE_DELTA = 5;
+const RUN = 6;
+const SOUGHT = 7;
+const TARGET = 8;
 
 /**
  * Disjoint byte ranges with target and flags, for translation. Which changes are
@@ -29,8 +37,10 @@ export class TranslationTable {
   readonly #map = new IntervalMap();
   readonly #cache: PageCache;
   /** The range of the last walk, its target minus its start, and the run of the last translation. */
-  readonly #hot = new Float64Array(4);
+  readonly #hot = new Float64Array(9);
   #hotFlags = 0;
+  /** Whether the last {@linkcode translatePage} that succeeded was a miss. */
+  #missed = false;
 
   /** Makes an empty table. @param seed of the page cache's hash */
   constructor(seed: number) {
@@ -53,57 +63,113 @@ export class TranslationTable {
     return this.#map;
   }
 
-  /** Bytes from the last translated address to the end of what is contiguous there. At least 1 after a success. */
+  /** Where the last {@linkcode locate} that succeeded leads. */
+  get target(): number {
+    return this.#hot[TARGET]!;
+  }
+
+  /** Bytes from there to the end of what is contiguous. At least 1. */
   get run(): number {
     return this.#hot[RUN]!;
   }
 
   /**
-   * The target of `address`, or `UNMAPPED`, or `PERMISSION`. `wanted` is how many
-   * bytes the caller could use in one go: a hint, {@linkcode run} says how many there are.
-   * Counts hit or miss in `counters`, as {@linkcode Counter} indexes them.
+   * The target page of a page that one mapping covers whole, with both ends on page
+   * boundaries; -1 for every other page, and when the mapping forbids the access:
+   * {@linkcode locate} then says what is the matter. Counts hit or miss in
+   * `counters` on success alone.
+   * Page numbers, unlike addresses, are small enough to be handed over for free.
    */
-  translate(address: number, access: number, wanted: number, counters: Float64Array): number {
+  translatePage(page: number, access: number, counters: Float64Array): number {
     const hot = this.#hot;
+    if (page >= hot[HOT_FIRST_PAGE]! && page <= hot[HOT_LAST_PAGE]!) {
+      if ((this.#hotFlags & access) === access) {
+        counters[Counter.IOTLB_HITS]!++;
+        this.#missed = false;
+        return page + hot[HOT_PAGE_DELTA]!;
+      }
+      return -1;
+    }
+    const place = this.#cache.find(page);
+    if (place >= 0) {
+      const value = this.#cache.valueAt(place);
+      const flags = value & (VALUE_SHIFT - 1);
+      if ((flags & access) === access) {
+        counters[Counter.IOTLB_HITS]!++;
+        this.#missed = false;
+        return (value - flags) / VALUE_SHIFT;
+      }
+      return -1;
+    }
+    return this.#walkPage(page, access, counters);
+  }
+
+  /** Takes back what the last {@linkcode translatePage} counted: its caller could not use the answer. */
+  uncount(counters: Float64Array): void {
+    counters[this.#missed ? Counter.IOTLB_MISSES : Counter.IOTLB_HITS]!--;
+  }
+
+  /**
+   * Translates one address into {@linkcode target} and {@linkcode run}. `wanted` is how
+   * many bytes the caller could use in one go: a hint. Counts hit or miss in
+   * `counters`, as {@linkcode Counter} indexes them. @returns 0, `UNMAPPED` or `PERMISSION`
+   */
+  locate(address: number, access: number, wanted: number, counters: Float64Array): Status {
+    this.#hot[SOUGHT] = address;
+    return this.#locate(access, wanted, counters);
+  }
+
+  /** As {@linkcode locate}, with the target for a result, or the fault. */
+  translate(address: number, access: number, wanted: number, counters: Float64Array): number {
+    const status = this.locate(address, access, wanted, counters);
+    return status === 0 ? this.target : status;
+  }
+
+  #locate(access: number, wanted: number, counters: Float64Array): Status {
+    const hot = this.#hot;
+    const address = hot[SOUGHT]!;
     if (address >= hot[HOT_START]! && address <= hot[HOT_LAST]!) {
       if ((this.#hotFlags & access) === access) {
         counters[Counter.IOTLB_HITS]!++;
         hot[RUN] = hot[HOT_LAST]! - address + 1;
-        return address + hot[HOT_DELTA]!;
+        hot[TARGET] = address + hot[HOT_DELTA]!;
+        return 0;
       }
     } else {
-      const value = this.#cache.get(Math.floor(address / PAGE_SIZE));
-      if (value >= 0) {
+      const place = this.#cache.find(Math.floor(address / PAGE_SIZE));
+      if (place >= 0) {
+        const value = this.#cache.valueAt(place);
+        const flags = value & (VALUE_SHIFT - 1);
         const left = PAGE_SIZE - (address & (PAGE_SIZE - 1));
-        if ((value & access) === access && (wanted <= left || (value & WIDE) === 0)) {
+        if ((flags & access) === access && (wanted <= left || (flags & WIDE) === 0)) {
           counters[Counter.IOTLB_HITS]!++;
           hot[RUN] = left;
-          return value - (value & (PAGE_SIZE - 1)) + (PAGE_SIZE - left);
+          hot[TARGET] = (value - flags) / VALUE_SHIFT * PAGE_SIZE + (PAGE_SIZE - left);
+          return 0;
         }
       }
     }
-    return this.#walk(address, access, counters);
+    return this.#walk(access, counters);
   }
 
-  /** As {@linkcode translate}, past every cache. @returns the slot, or the fault */
+  /** As {@linkcode locate}, past every cache. @returns the slot, or the fault */
   find(address: number, access: number): Slot | Fault {
     const slot = this.#map.find(address);
     if (slot < 0) return Fault.UNMAPPED;
     return (this.#map.flagsOf(slot) & access) === access ? slot : Fault.PERMISSION;
   }
 
-  /** Adds [start, last], which must be free. */
-  insert(start: number, last: number, target: number, flags: number): void {
-    this.#map.insert(start, last, target, flags);
+  /** Adds [start, last]. @returns false, and nothing has changed, when it meets another range */
+  insert(start: number, last: number, target: number, flags: number): boolean {
+    if (!this.#map.insert(start, last, target, flags)) return false;
     this.#cache.reserve(this.#map.size);
+    return true;
   }
 
   /** Removes the range that starts at `start`, from every cache as well. */
   remove(start: number): void {
-    const slot = this.#map.floor(start);
-    if (slot < 0) return;
-    const last = this.#map.lastOf(slot);
-    if (!this.#map.remove(start)) return;
+    const last = this.#map.remove(start);
+    if (last < 0) return;
     if (start === this.#hot[HOT_START]) this.#forgetHot();
     this.#cache.dropRange(Math.floor(start / PAGE_SIZE), Math.floor(last / PAGE_SIZE));
   }
@@ -115,35 +181,63 @@ export class TranslationTable {
     this.#forgetHot();
   }
 
-  #walk(address: number, access: number, counters: Float64Array): number {
+  #walk(access: number, counters: Float64Array): Status {
     counters[Counter.IOTLB_MISSES]!++;
+    const hot = this.#hot;
+    const address = hot[SOUGHT]!;
     const map = this.#map;
     const slot = map.find(address);
     if (slot < 0) return Fault.UNMAPPED;
-    const flags = map.flagsOf(slot);
-    if ((flags & access) !== access) return Fault.PERMISSION;
+    if ((map.flagsOf(slot) & access) !== access) return Fault.PERMISSION;
+    this.#keep(slot, Math.floor(address / PAGE_SIZE));
+    hot[RUN] = hot[HOT_LAST]! - address + 1;
+    hot[TARGET] = address + hot[HOT_DELTA]!;
+    return 0;
+  }
+
+  #walkPage(page: number, access: number, counters: Float64Array): number {
+    const map = this.#map;
+    const slot = map.find(page * PAGE_SIZE);
+    if (slot < 0 || (map.flagsOf(slot) & access) !== access) return -1;
+    if (!this.#keep(slot, page)) return -1;
+    counters[Counter.IOTLB_MISSES]!++;
+    this.#missed = true;
+    return page + this.#hot[HOT_PAGE_DELTA]!;
+  }
+
+  /**
+   * Remembers the range that was walked to, and the page in the page cache if the
+   * range covers it whole and moves it by whole pages. @returns whether it does
+   */
+  #keep(slot: Slot, page: number): boolean {
+    const map = this.#map;
     const start = map.startOf(slot);
     const last = map.lastOf(slot);
     const delta = map.targetOf(slot) - start;
+    const flags = map.flagsOf(slot);
     const hot = this.#hot;
     hot[HOT_START] = start;
     hot[HOT_LAST] = last;
     hot[HOT_DELTA] = delta;
-    hot[RUN] = last - address + 1;
     this.#hotFlags = flags;
-    // Worth a place in the page cache only if it covers the page whole, and if
-    // the low bits of the target are free to carry the flags.
-    const base = address - (address & (PAGE_SIZE - 1));
-    if (delta % PAGE_SIZE === 0 && start <= base && last >= base + PAGE_SIZE - 1) {
-      const wide = last > base + PAGE_SIZE - 1 ? WIDE : 0;
-      this.#cache.put(base / PAGE_SIZE, base + delta + (flags & ACCESS_MASK) + wide);
+    if (delta % PAGE_SIZE !== 0) {
+      hot[HOT_FIRST_PAGE] = Infinity;
+      return false;
     }
-    return address + delta;
+    hot[HOT_FIRST_PAGE] = Math.ceil(start / PAGE_SIZE);
+    hot[HOT_LAST_PAGE] = Math.floor((last + 1) / PAGE_SIZE) - 1;
+    hot[HOT_PAGE_DELTA] = delta / PAGE_SIZE;
+    if (page < hot[HOT_FIRST_PAGE]! || page > hot[HOT_LAST_PAGE]!) return false;
+    const wide = page < hot[HOT_LAST_PAGE]! ? WIDE : 0;
+    const target = page + hot[HOT_PAGE_DELTA]!;
+    this.#cache.put(page, target * VALUE_SHIFT + (flags & ACCESS_MASK) + wide);
+    return true;
   }
 
   #forgetHot(): void {
-    // An empty range no address is in.
+    // An empty range no address and no page is in.
     this.#hot[HOT_START] = MAX_ADDRESS + 1;
     this.#hot[HOT_LAST] = -1;
+    this.#hot[HOT_FIRST_PAGE] = Infinity;
   }
 }

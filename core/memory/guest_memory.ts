@@ -6,11 +6,17 @@
 
 import type { Gpa, Status } from "../address.ts";
 import type { Memory } from "./memory.ts";
+import type { RamRegion } from "./ram_region.ts";
 
 /** Memory by GPA, with the pieces that a translating wrapper puts together. */
 export interface GuestMemory extends Memory<Gpa> {
   /** Bytes of all regions together. */
   readonly size: number;
+  /**
+   * The region that holds the page and lets its bytes be touched directly, or null:
+   * then the access goes through the methods here. For wrappers that are in a hurry.
+   */
+  regionAt(page: number): RamRegion | null;
   /** As {@linkcode Memory.read}, for `length` bytes into `into` from offset `at` on. Sets {@linkcode Memory.transferred}. */
   copyOut(gpa: Gpa, into: Uint8Array, at: number, length: number): Status;
   /** As {@linkcode Memory.write}, for `length` bytes of `from` from offset `at` on. Sets {@linkcode Memory.transferred}. */

@@ -17,66 +17,10 @@ import {
 import { DirtyBitmap } from "./dirty_bitmap.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import type { Pin, ScalarSize } from "./memory.ts";
-
-/** One region of guest memory, as it is asked for. */
-export interface RamRegionSpec {
-  /** For people: `ram-low`, `rom`. */
-  readonly name: string;
-  /** First GPA, a multiple of the page size. */
-  readonly start: Gpa;
-  /** Bytes, a multiple of the page size, at least one page. */
-  readonly length: number;
-  /** Writes fault with `PERMISSION`. False unless told. */
-  readonly readOnly?: boolean;
-  /** The bytes behind it, `length` of them; fresh zeroed ones unless told. */
-  readonly bytes?: Uint8Array;
-}
-
-/** One region of guest memory. */
-export interface RamRegion {
-  /** For people. */
-  readonly name: string;
-  /** First GPA. */
-  readonly start: Gpa;
-  /** Bytes. */
-  readonly length: number;
-  /** Whether writes fault. */
-  readonly readOnly: boolean;
-  /** What it holds. */
-  readonly bytes: Uint8Array;
-}
-
-/** A region with what the access path wants at hand. */
-class Region implements RamRegion {
-  readonly name: string;
-  readonly start: Gpa;
-  readonly last: number;
-  readonly length: number;
-  readonly readOnly: boolean;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly u16: Uint16Array;
-  readonly u32: Uint32Array;
-  readonly u64: BigUint64Array;
-  dirty: DirtyBitmap | null = null;
-
-  constructor(spec: RamRegionSpec) {
-    this.name = spec.name;
-    this.start = spec.start;
-    this.length = spec.length;
-    this.last = spec.start + spec.length - 1;
-    this.readOnly = spec.readOnly ?? false;
-    const bytes = spec.bytes ?? new Uint8Array(spec.length);
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.u16 = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-    this.u32 = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    this.u64 = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
-  }
-}
+import { RamRegion, type RamRegionSpec } from "./ram_region.ts";
 
 /** The region of no address. */
-const NOWHERE = new Region({ name: "nowhere", start: Infinity as Gpa, length: 0 });
+const NOWHERE = new RamRegion({ name: "nowhere", start: Infinity as Gpa, length: 0 });
 
 /** Views on guest RAM. Nothing can take RAM away by address here, so nothing waits for it. */
 class RamPin implements Pin {
@@ -104,9 +48,9 @@ const SMALL_COPY = 16;
 /** Guest memory, addressed by GPA. Every access goes to the region that holds it; a hole is `NO_MEMORY`. */
 export class GuestRam implements GuestMemory {
   /** Ascending. */
-  readonly #regions: Region[] = [];
+  readonly #regions: RamRegion[] = [];
   /** The region of the last access: the next one is most often there too. */
-  #recent: Region = NOWHERE;
+  #recent: RamRegion = NOWHERE;
   #transferred = 0;
   #dirtyLog: "on" | "off" = "off";
 
@@ -139,7 +83,7 @@ export class GuestRam implements GuestMemory {
     ) {
       throw new RangeError(`${what}: it overlaps region ${(after ?? before)!.name}`);
     }
-    const region = new Region(spec);
+    const region = new RamRegion(spec);
     if (this.#dirtyLog === "on") region.dirty = new DirtyBitmap(region.start, region.length);
     this.#regions.splice(at, 0, region);
     return region;
@@ -293,11 +237,8 @@ export class GuestRam implements GuestMemory {
         return Atomics.load(region.u16, offset / 2);
       case 4:
         return Atomics.load(region.u32, offset / 4);
-      case 8: {
-        // The only indivisible 64-bit load there is; V8 keeps the BigInt out of the heap.
-        const value = Atomics.load(region.u64, offset / 8);
-        return value > 0x1f_ffff_ffff_ffffn ? Fault.TOO_WIDE : Number(value);
-      }
+      case 8:
+        return loadU64(region, offset);
     }
   }
 
@@ -318,7 +259,7 @@ export class GuestRam implements GuestMemory {
         Atomics.store(region.u32, offset / 4, value);
         break;
       case 8:
-        Atomics.store(region.u64, offset / 8, BigInt(value));
+        storeU64(region, offset, value);
         break;
     }
     if (region.dirty !== null) region.dirty.mark(gpa, size);
@@ -397,13 +338,19 @@ export class GuestRam implements GuestMemory {
     for (const region of this.#regions) region.dirty?.mark(gpa, length);
   }
 
-  #find(address: number): Region | null {
+  regionAt(page: number): RamRegion | null {
+    const recent = this.#recent;
+    if (page >= recent.firstPage && page <= recent.lastPage) return recent;
+    return this.#search(page * PAGE_SIZE);
+  }
+
+  #find(address: number): RamRegion | null {
     const recent = this.#recent;
     if (address >= recent.start && address <= recent.last) return recent;
     return this.#search(address);
   }
 
-  #search(address: number): Region | null {
+  #search(address: number): RamRegion | null {
     const region = this.#regions[this.#after(address) - 1];
     if (region === undefined || address > region.last) return null;
     this.#recent = region;
@@ -467,4 +414,31 @@ function copy(
       intoOffset,
     );
   }
+}
+
+/** A value on its way between two words and one double. */
+const words = new Uint32Array(2);
+const double = new Float64Array(words.buffer);
+/** What an ordered access is made to, to order the plain ones around it. */
+const fence = new Int32Array(1);
+
+/**
+ * The indivisible 64-bit load that makes no BigInt: an aligned double is loaded
+ * whole on x86-64 and arm64. Patterns of NaN may change on the way, and those are
+ * too wide anyhow.
+ */
+export function loadU64(region: RamRegion, offset: number): number {
+  double[0] = region.f64[offset / 8]!;
+  Atomics.load(fence, 0);
+  const high = words[1]!;
+  return high > 0x1f_ffff ? Fault.TOO_WIDE : high * TWO_32 + words[0]!;
+}
+
+/** As {@linkcode loadU64}. A safe integer is never the pattern of a NaN. */
+export function storeU64(region: RamRegion, offset: number, value: number): void {
+  words[0] = value;
+  words[1] = Math.floor(value / TWO_32);
+  Atomics.store(fence, 0, 0);
+  region.f64[offset / 8] = double[0]!;
+  Atomics.store(fence, 0, 0);
 }

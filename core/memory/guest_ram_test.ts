@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Access, Fault, type Gpa, MAX_ADDRESS } from "../address.ts";
-import { GuestRam, type RamRegionSpec } from "./guest_ram.ts";
+import { GuestRam } from "./guest_ram.ts";
+import type { RamRegionSpec } from "./ram_region.ts";
 import type { Pin, ScalarSize } from "./memory.ts";
 
 const PAGE = 0x1000;

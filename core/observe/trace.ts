@@ -6,7 +6,10 @@
 
 /** What happened. */
 export const TraceKind = {
-  /** A device read `length` bytes at `iova`; `result` is the first byte's GPA, or the fault. */
+  /**
+   * A device read `length` bytes at `iova`; `result` is the first byte's GPA. For one that was
+   * refused, the fault: then `iova` is the first bad byte, and `length` is 0.
+   */
   DMA_READ: 0,
   /** A device wrote `length` bytes at `iova`; `result` as for a read. */
   DMA_WRITE: 1,

@@ -195,12 +195,14 @@ class Bench {
       }
       case "attach":
       case "detach": {
+        // All that the endpoint has in flight, also through a domain it left before;
+        // of one that was in none, what passes in bypass goes on.
         const before = iommu.endpoint(todo.endpoint).domain;
-        const moves = todo.kind === "detach" ? before !== null : before?.id !== todo.domain;
-        const through = before === null || before.kind === "bypass" ? null : before.id;
+        const moves = todo.kind === "detach" || before?.id !== todo.domain;
+        const passes = todo.kind === "detach" && before === null && iommu.bypass === "on";
         return this.change(
           `${todo.kind} ${todo.endpoint}`,
-          (p) => moves && p.endpoint === todo.endpoint && p.through === through,
+          (p) => moves && p.endpoint === todo.endpoint && (p.through !== null || !passes),
           () =>
             todo.kind === "detach"
               ? iommu.detach(todo.endpoint)

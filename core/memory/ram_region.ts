@@ -1,0 +1,72 @@
+/**
+ * One region of guest memory, with its bytes at hand in every width.
+ * @module
+ */
+
+import { type Gpa, PAGE_SIZE } from "../address.ts";
+import type { DirtyBitmap } from "./dirty_bitmap.ts";
+
+/** One region of guest memory, as it is asked for. */
+export interface RamRegionSpec {
+  /** For people: `ram-low`, `rom`. */
+  readonly name: string;
+  /** First GPA, a multiple of the page size. */
+  readonly start: Gpa;
+  /** Bytes, a multiple of the page size, at least one page. */
+  readonly length: number;
+  /** Writes fault with `PERMISSION`. False unless told. */
+  readonly readOnly?: boolean;
+  /** The bytes behind it, `length` of them; fresh zeroed ones unless told. */
+  readonly bytes?: Uint8Array;
+}
+
+/**
+ * Guest memory without a hole. Who touches the bytes directly looks at
+ * {@linkcode readOnly} before, and marks {@linkcode dirty} after.
+ */
+export class RamRegion {
+  /** For people. */
+  readonly name: string;
+  /** First GPA. */
+  readonly start: Gpa;
+  /** Last GPA. */
+  readonly last: number;
+  /** Bytes. */
+  readonly length: number;
+  /** First page. */
+  readonly firstPage: number;
+  /** Last page. */
+  readonly lastPage: number;
+  /** Whether writes fault. */
+  readonly readOnly: boolean;
+  /** What it holds. */
+  readonly bytes: Uint8Array;
+  /** The same, for scalars at any alignment. */
+  readonly view: DataView;
+  /** The same, for atomic accesses of 2 bytes. */
+  readonly u16: Uint16Array;
+  /** The same, for atomic accesses of 4 bytes. */
+  readonly u32: Uint32Array;
+  /** The same, for indivisible accesses of 8 bytes. */
+  readonly f64: Float64Array;
+  /** Pages written, while that is recorded. */
+  dirty: DirtyBitmap | null = null;
+
+  /** Takes the bytes of `spec`, or fresh ones. Called by the memory it belongs to, which has checked it. */
+  constructor(spec: RamRegionSpec) {
+    this.name = spec.name;
+    this.start = spec.start;
+    this.length = spec.length;
+    this.last = spec.start + spec.length - 1;
+    this.firstPage = spec.start / PAGE_SIZE;
+    this.lastPage = Math.floor(this.last / PAGE_SIZE);
+    this.readOnly = spec.readOnly ?? false;
+    const bytes = spec.bytes ?? new Uint8Array(spec.length);
+    const { buffer, byteOffset, length } = bytes;
+    this.bytes = bytes;
+    this.view = new DataView(buffer, byteOffset, length);
+    this.u16 = new Uint16Array(buffer, byteOffset, length / 2);
+    this.u32 = new Uint32Array(buffer, byteOffset, length / 4);
+    this.f64 = new Float64Array(buffer, byteOffset, length / 8);
+  }
+}
