@@ -40,6 +40,8 @@ export class FaultLog {
   #recorded = 0;
   #drained = 0;
   #dropped = 0;
+  /** Time and address on their way into the ring: numbers that are too large to hand over for free. */
+  readonly #handed = new Float64Array(2);
   readonly #sequence: Float64Array;
   readonly #time: Float64Array;
   readonly #pasid: Int32Array;
@@ -72,12 +74,9 @@ export class FaultLog {
 
   /** Records one fault. Called on the access path; allocates nothing. */
   record(timeNs: number, pasid: number, iova: number, access: number, reason: Fault): void {
-    const at = this.#claim();
-    this.#time[at] = timeNs;
-    this.#pasid[at] = pasid;
-    this.#iova[at] = iova;
-    this.#access[at] = access;
-    this.#reason[at] = reason;
+    this.#handed[0] = timeNs;
+    this.#handed[1] = iova;
+    this.#record(pasid, access, reason);
   }
 
   /** Takes the faults recorded since the last call, oldest first. */
@@ -95,15 +94,18 @@ export class FaultLog {
     return records;
   }
 
-  /** The place of the next record. Apart, so that what hands the numbers over is inlined and they are not boxed. */
-  #claim(): number {
+  #record(pasid: number, access: number, reason: Fault): void {
     if (this.#recorded - this.#drained === this.capacity) {
       this.#drained++;
       this.#dropped++;
     }
     const at = this.#recorded++ % this.capacity;
     this.#sequence[at] = this.#numbering.next++;
-    return at;
+    this.#time[at] = this.#handed[0]!;
+    this.#pasid[at] = pasid;
+    this.#iova[at] = this.#handed[1]!;
+    this.#access[at] = access;
+    this.#reason[at] = reason;
   }
 
   #at(index: number): FaultRecord {

@@ -14,7 +14,7 @@ import {
   type Status,
 } from "../address.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { loadU64, storeU64 } from "../memory/guest_ram.ts";
+import { copyBytes, loadU64, storeU64 } from "../memory/guest_ram.ts";
 import type { Memory, Pin, ScalarSize } from "../memory/memory.ts";
 import type { RamRegion } from "../memory/ram_region.ts";
 import type { Clock } from "../observe/clock.ts";
@@ -30,6 +30,7 @@ const BASE = 0;
 const GPA = 1;
 const RUN = 2;
 const FIRST = 3;
+const VALUE = 4;
 /** Byte ranges up to here are copied byte by byte: making a view for `set()` costs more. */
 const SHORT = 16;
 
@@ -43,7 +44,7 @@ export class IommuMemory implements Memory<Iova> {
   #untilSample = LATENCY_SAMPLE;
   #transferred = 0;
   /** The access that goes the long way: its address, where it is now, and how far that goes. */
-  readonly #long = new Float64Array(4);
+  readonly #long = new Float64Array(5);
   /** Place of the page in the region that {@linkcode #region} found last, in bytes. */
   #base = 0;
   /** Of scalars that no one fragment holds. */
@@ -121,7 +122,8 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   atomicLoad(iova: Iova, size: ScalarSize): number {
-    return this.#atomicLoad(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), size);
+    this.#atomicLoad(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), size);
+    return this.#long[VALUE]!;
   }
 
   atomicStore(iova: Iova, size: ScalarSize, value: number): Status {
@@ -281,22 +283,35 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #atomicLoad(page: number, offset: number, size: ScalarSize): number {
+  /** Leaves value or fault in {@linkcode #long}: it may be too large to be a result that costs nothing. */
+  #atomicLoad(page: number, offset: number, size: ScalarSize): void {
+    const status = this.#atomicLoadNear(page, offset, size);
+    if (status !== 0) this.#long[VALUE] = status;
+  }
+
+  #atomicLoadNear(page: number, offset: number, size: ScalarSize): Status {
     if ((offset & (size - 1)) !== 0) return Fault.STRADDLES;
     const region = this.#region(page, Access.READ);
     if (region === null) return this.#atomicLoadFar(page, offset, size);
     const at = this.#base + offset;
-    this.#counters[Counter.DMA_READ_BYTES]! += size;
+    const long = this.#long;
     switch (size) {
       case 1:
-        return Atomics.load(region.bytes, at);
+        long[VALUE] = Atomics.load(region.bytes, at);
+        break;
       case 2:
-        return Atomics.load(region.u16, at / 2);
+        long[VALUE] = Atomics.load(region.u16, at / 2);
+        break;
       case 4:
-        return Atomics.load(region.u32, at / 4);
-      case 8:
-        return loadU64(region, at);
+        long[VALUE] = Atomics.load(region.u32, at / 4);
+        break;
+      case 8: {
+        const status = loadU64(region, at, long, VALUE);
+        if (status !== 0) return status;
+      }
     }
+    this.#counters[Counter.DMA_READ_BYTES]! += size;
+    return 0;
   }
 
   #atomicStore(page: number, offset: number, size: ScalarSize, value: number): Status {
@@ -322,7 +337,7 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #atomicLoadFar(page: number, offset: number, size: ScalarSize): number {
+  #atomicLoadFar(page: number, offset: number, size: ScalarSize): Status {
     const long = this.#long;
     long[BASE] = page * PAGE_SIZE + offset;
     const status = this.#locate(0, Access.READ, size);
@@ -330,8 +345,10 @@ export class IommuMemory implements Memory<Iova> {
     if (long[RUN]! < size) return Fault.STRADDLES;
     const value = this.#memory.atomicLoad(long[GPA]! as Gpa, size);
     if (value < 0) return this.#refuseUnlessUnfit(Access.READ, value as Fault);
-    this.#didRead(size, long[GPA]!);
-    return value;
+    long[FIRST] = long[GPA]!;
+    long[VALUE] = value;
+    this.#didRead(size);
+    return 0;
   }
 
   #atomicStoreFar(page: number, offset: number, size: ScalarSize, value: number): Status {
@@ -342,7 +359,8 @@ export class IommuMemory implements Memory<Iova> {
     if (long[RUN]! < size) return Fault.STRADDLES;
     const status = this.#memory.atomicStore(long[GPA]! as Gpa, size, value);
     if (status !== 0) return this.#refuseUnlessUnfit(Access.WRITE, status);
-    this.#didWrite(size, long[GPA]!);
+    long[FIRST] = long[GPA]!;
+    this.#didWrite(size);
     return 0;
   }
 
@@ -421,12 +439,18 @@ export class IommuMemory implements Memory<Iova> {
       if (located !== 0) return this.#refusePart(done, Access.READ, located);
       if (done === 0) long[FIRST] = long[GPA]!;
       const run = Math.min(long[RUN]!, length - done);
-      const status = memory.copyOut(long[GPA]! as Gpa, into, done, run);
-      if (status !== 0) return this.#refusePart(done + memory.transferred, Access.READ, status);
+      const gpa = long[GPA]!;
+      const region = memory.regionAt(Math.floor(gpa / PAGE_SIZE));
+      if (region !== null && gpa + run <= region.last + 1) {
+        copyBytes(region.bytes, gpa - region.start, into, done, run);
+      } else {
+        const status = memory.copyOut(gpa as Gpa, into, done, run);
+        if (status !== 0) return this.#refusePart(done + memory.transferred, Access.READ, status);
+      }
       done += run;
     }
     this.#transferred = done;
-    if (done > 0) this.#didRead(done, long[FIRST]!);
+    if (done > 0) this.#didRead(done);
     return 0;
   }
 
@@ -439,12 +463,20 @@ export class IommuMemory implements Memory<Iova> {
       if (located !== 0) return this.#refusePart(done, Access.WRITE, located);
       if (done === 0) long[FIRST] = long[GPA]!;
       const run = Math.min(long[RUN]!, length - done);
-      const status = memory.copyIn(long[GPA]! as Gpa, from, done, run);
-      if (status !== 0) return this.#refusePart(done + memory.transferred, Access.WRITE, status);
+      const gpa = long[GPA]!;
+      const region = memory.regionAt(Math.floor(gpa / PAGE_SIZE));
+      if (
+        region !== null && gpa + run <= region.last + 1 && !region.readOnly && region.dirty === null
+      ) {
+        copyBytes(from, done, region.bytes, gpa - region.start, run);
+      } else {
+        const status = memory.copyIn(gpa as Gpa, from, done, run);
+        if (status !== 0) return this.#refusePart(done + memory.transferred, Access.WRITE, status);
+      }
       done += run;
     }
     this.#transferred = done;
-    if (done > 0) this.#didWrite(done, long[FIRST]!);
+    if (done > 0) this.#didWrite(done);
     return 0;
   }
 
@@ -463,8 +495,8 @@ export class IommuMemory implements Memory<Iova> {
       done += run;
     }
     if (done === 0) return 0;
-    if ((access & Access.WRITE) !== 0) this.#didWrite(done, long[FIRST]!);
-    if ((access & Access.READ) !== 0) this.#didRead(done, long[FIRST]!);
+    if ((access & Access.WRITE) !== 0) this.#didWrite(done);
+    if ((access & Access.READ) !== 0) this.#didRead(done);
     return 0;
   }
 
@@ -508,18 +540,20 @@ export class IommuMemory implements Memory<Iova> {
     return ranges.targetOf(slot) + (iova - ranges.startOf(slot));
   }
 
-  /** The long way's access has read `length` bytes, the first of them at `gpa`. */
-  #didRead(length: number, gpa: number): void {
+  /** The long way's access has read `length` bytes. */
+  #didRead(length: number): void {
     this.#counters[Counter.DMA_READ_BYTES]! += length;
-    if (this.#trace.on) this.#record(TraceKind.DMA_READ, this.#long[BASE]!, length, gpa);
+    const long = this.#long;
+    if (this.#trace.on) this.#record(TraceKind.DMA_READ, long[BASE]!, length, long[FIRST]!);
   }
 
   /** As {@linkcode #didRead}. */
-  #didWrite(length: number, gpa: number): void {
+  #didWrite(length: number): void {
     this.#counters[Counter.DMA_WRITE_BYTES]! += length;
     const dirty = this.#context.space?.dirty ?? null;
     if (dirty !== null) dirty.mark(this.#long[BASE]!, length);
-    if (this.#trace.on) this.#record(TraceKind.DMA_WRITE, this.#long[BASE]!, length, gpa);
+    const long = this.#long;
+    if (this.#trace.on) this.#record(TraceKind.DMA_WRITE, long[BASE]!, length, long[FIRST]!);
   }
 
   /** A byte range that stopped after `done` bytes: they moved, and count. */

@@ -135,7 +135,7 @@ export class GuestRam implements GuestMemory {
       }
       const offset = address - region.start;
       const run = Math.min(length - done, region.length - offset);
-      copy(region.bytes, offset, into, at + done, run);
+      copyBytes(region.bytes, offset, into, at + done, run);
       done += run;
     }
     this.#transferred = done;
@@ -153,7 +153,7 @@ export class GuestRam implements GuestMemory {
       }
       const offset = address - region.start;
       const run = Math.min(length - done, region.length - offset);
-      copy(from, at + done, region.bytes, offset, run);
+      copyBytes(from, at + done, region.bytes, offset, run);
       if (region.dirty !== null) region.dirty.mark(address, run);
       done += run;
     }
@@ -238,7 +238,7 @@ export class GuestRam implements GuestMemory {
       case 4:
         return Atomics.load(region.u32, offset / 4);
       case 8:
-        return loadU64(region, offset);
+        return loadU64(region, offset, loaded, 0) || loaded[0]!;
     }
   }
 
@@ -397,7 +397,7 @@ export class GuestRam implements GuestMemory {
 }
 
 /** Copies without making a view when the bytes are few. */
-function copy(
+export function copyBytes(
   from: Uint8Array,
   fromOffset: number,
   into: Uint8Array,
@@ -419,19 +419,27 @@ function copy(
 /** A value on its way between two words and one double. */
 const words = new Uint32Array(2);
 const double = new Float64Array(words.buffer);
+const loaded = new Float64Array(1);
 /** What an ordered access is made to, to order the plain ones around it. */
 const fence = new Int32Array(1);
 
 /**
  * The indivisible 64-bit load that makes no BigInt: an aligned double is loaded
  * whole on x86-64 and arm64. Patterns of NaN may change on the way, and those are
- * too wide anyhow.
+ * too wide anyhow. Stores the value in `into[at]`. @returns 0 or `TOO_WIDE`
  */
-export function loadU64(region: RamRegion, offset: number): number {
+export function loadU64(
+  region: RamRegion,
+  offset: number,
+  into: Float64Array,
+  at: number,
+): Status {
   double[0] = region.f64[offset / 8]!;
   Atomics.load(fence, 0);
   const high = words[1]!;
-  return high > 0x1f_ffff ? Fault.TOO_WIDE : high * TWO_32 + words[0]!;
+  if (high > 0x1f_ffff) return Fault.TOO_WIDE;
+  into[at] = high * TWO_32 + words[0]!;
+  return 0;
 }
 
 /** As {@linkcode loadU64}. A safe integer is never the pattern of a NaN. */

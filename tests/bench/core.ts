@@ -115,7 +115,7 @@ function translation(
         measurements: measurements(samples),
         comparisons: [
           ratio(samples, "bare", "map-bigint", options.bar),
-          ratio(samples, "read-u64", "map-bigint-read", options.bar),
+          ratio(samples, "read-u64", "map-bigint-read"),
         ],
       };
     },

@@ -183,7 +183,7 @@ function run(map: IntervalMap, model: SortedArray, todo: Step): void {
       const at = Math.floor(todo.at * model.ranges.length);
       const range = model.ranges[at];
       if (range === undefined) return;
-      assert(map.remove(range.start));
+      assertEquals(map.remove(range.start), range.last);
       model.ranges.splice(at, 1);
       return;
     }

@@ -59,7 +59,7 @@ let sink = 0;
 const ways: Readonly<Record<string, (count: number) => void>> = {
   translate: (count) => {
     for (let i = 0; i < count; i++) {
-      sink ^= table.translate(order[at]!, Access.READ, 8, counters);
+      sink ^= table.translatePage(Math.floor(order[at]! / PAGE_SIZE), Access.READ, counters);
       if (++at === order.length) at = 0;
     }
   },

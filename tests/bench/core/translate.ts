@@ -79,7 +79,10 @@ class Bare implements Subject {
     let at = this.#at;
     let sum = 0;
     for (let i = 0; i < operations; i++) {
-      sum += table.translate(order[at]!, Access.READ, 8, counters);
+      // As IommuMemory does it for an access within a page.
+      const iova = order[at]!;
+      const page = table.translatePage(Math.floor(iova / PAGE_SIZE), Access.READ, counters);
+      sum += page * PAGE_SIZE + (iova & (PAGE_SIZE - 1));
       if (++at === order.length) at = 0;
     }
     this.#at = at;
