@@ -97,11 +97,13 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   readU32(iova: Iova): number {
-    return this.#readU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#readU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    return this.#long[VALUE]!;
   }
 
   readU64(iova: Iova): number {
-    return this.#readU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#readU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    return this.#long[VALUE]!;
   }
 
   writeU8(iova: Iova, value: number): Status {
@@ -204,32 +206,40 @@ export class IommuMemory implements Memory<Iova> {
 
   #readU8(page: number, offset: number): number {
     const region = this.#region(page, Access.READ);
-    if (region === null) return this.#readAcross(page, offset, 1);
+    if (region === null) {
+      this.#readAcross(page, offset, 1);
+      return this.#long[VALUE]!;
+    }
     this.#counters[Counter.DMA_READ_BYTES]!++;
     return region.bytes[this.#base + offset]!;
   }
 
   #readU16(page: number, offset: number): number {
     const region = offset > PAGE_SIZE - 2 ? null : this.#region(page, Access.READ);
-    if (region === null) return this.#readAcross(page, offset, 2);
+    if (region === null) {
+      this.#readAcross(page, offset, 2);
+      return this.#long[VALUE]!;
+    }
     this.#counters[Counter.DMA_READ_BYTES]! += 2;
     return region.view.getUint16(this.#base + offset, true);
   }
 
-  #readU32(page: number, offset: number): number {
+  #readU32(page: number, offset: number): void {
     const region = offset > PAGE_SIZE - 4 ? null : this.#region(page, Access.READ);
     if (region === null) return this.#readAcross(page, offset, 4);
     this.#counters[Counter.DMA_READ_BYTES]! += 4;
-    return region.view.getUint32(this.#base + offset, true);
+    this.#long[VALUE] = region.view.getUint32(this.#base + offset, true);
   }
 
-  #readU64(page: number, offset: number): number {
+  #readU64(page: number, offset: number): void {
     const region = offset > PAGE_SIZE - 8 ? null : this.#region(page, Access.READ);
     if (region === null) return this.#readAcross(page, offset, 8);
     this.#counters[Counter.DMA_READ_BYTES]! += 8;
     const at = this.#base + offset;
     const high = region.view.getUint32(at + 4, true);
-    return high > 0x1f_ffff ? Fault.TOO_WIDE : high * 2 ** 32 + region.view.getUint32(at, true);
+    this.#long[VALUE] = high > 0x1f_ffff
+      ? Fault.TOO_WIDE
+      : high * 2 ** 32 + region.view.getUint32(at, true);
   }
 
   #writeU8(page: number, offset: number, value: number): Status {
@@ -500,16 +510,20 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #readAcross(page: number, offset: number, size: ScalarSize): number {
-    this.#long[BASE] = page * PAGE_SIZE + offset;
+  /** Leaves value or fault in {@linkcode #long}, as the others that read 4 or 8 bytes. */
+  #readAcross(page: number, offset: number, size: ScalarSize): void {
+    const long = this.#long;
+    long[BASE] = page * PAGE_SIZE + offset;
     const status = this.#copyOut(this.#scratch, size);
-    if (status !== 0) return status;
     const view = this.#scratchView;
-    if (size === 1) return this.#scratch[0]!;
-    if (size === 2) return view.getUint16(0, true);
-    if (size === 4) return view.getUint32(0, true);
-    const high = view.getUint32(4, true);
-    return high > 0x1f_ffff ? Fault.TOO_WIDE : high * 2 ** 32 + view.getUint32(0, true);
+    if (status !== 0) long[VALUE] = status;
+    else if (size === 1) long[VALUE] = this.#scratch[0]!;
+    else if (size === 2) long[VALUE] = view.getUint16(0, true);
+    else if (size === 4) long[VALUE] = view.getUint32(0, true);
+    else {
+      const high = view.getUint32(4, true);
+      long[VALUE] = high > 0x1f_ffff ? Fault.TOO_WIDE : high * 2 ** 32 + view.getUint32(0, true);
+    }
   }
 
   /** Marks by GPA and by IOVA what a pin may have written. */
