@@ -16,6 +16,7 @@ Deno.exit(
     testGate("house", ["tests/layering_test.ts", "tests/gates_test.ts", "tests/bench"]),
     testGate("conformance", ["tests/conformance", "tests/golden"]),
     testGate("property", ["tests/property"]),
+    testGate("vm", ["tests/vm"]),
     {
       name: "scenarios",
       args: ["task", "--quiet", "scenario", "--reporter", "dot", "--json", "{report}"],
