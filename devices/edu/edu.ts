@@ -12,6 +12,7 @@ import type {
   AccessSize,
   BarIndex,
   BarLayout,
+  DeviceState,
   InterruptSpec,
   PciDevice,
   PciHost,
@@ -31,6 +32,7 @@ import {
   EduStatus,
   EduTiming,
 } from "./spec.ts";
+import { decodeEduState, encodeEduState } from "./state.ts";
 
 /** How an edu is made. Plain JSON. */
 export interface EduOptions {
@@ -84,6 +86,10 @@ export class Edu implements PciDevice {
 
   #factorialTimer: Timer | null = null;
   #dmaTimer: Timer | null = null;
+  /** When each is due; while paused, how long each would still have taken. In nanoseconds. */
+  #factorialNs = 0;
+  #dmaNs = 0;
+  #paused = false;
 
   #transfers = 0;
   #bytesToDevice = 0;
@@ -191,6 +197,62 @@ export class Edu implements PciDevice {
     this.#host?.interrupts.setIntx(false);
   }
 
+  /** Stops the time of a computation and of a transfer: neither ends before {@linkcode resume}. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#factorialTimer?.cancel();
+    this.#dmaTimer?.cancel();
+    this.#factorialTimer = this.#dmaTimer = null;
+    const { nowNs } = this.#attached.clock;
+    this.#factorialNs = Math.max(0, this.#factorialNs - nowNs);
+    this.#dmaNs = Math.max(0, this.#dmaNs - nowNs);
+  }
+
+  /** Lets both go on with the time they had left. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#computing) this.#deferFactorial(this.#factorialNs / 1e6);
+    if (this.#running) this.#deferDma(this.#dmaNs / 1e6);
+  }
+
+  /** Registers, buffer, and the time that is left; errors and counts stay. To be called while paused. */
+  save(): DeviceState {
+    return encodeEduState({
+      liveness: this.#liveness,
+      factorial: this.#factorial,
+      status: this.#status,
+      interruptStatus: this.#interruptStatus,
+      source: this.#source,
+      destination: this.#destination,
+      count: this.#count,
+      command: this.#command,
+      buffer: this.#buffer,
+      factorialMs: this.#computing ? this.#factorialNs / 1e6 : null,
+      dmaMs: this.#running ? this.#dmaNs / 1e6 : null,
+    });
+  }
+
+  /** Takes over what {@linkcode save} gave, and drives the INTx line as it was. To be called while paused. */
+  restore(json: unknown): string | null {
+    const state = decodeEduState(json);
+    if (typeof state === "string") return state;
+    this.#liveness = state.liveness;
+    this.#factorial = state.factorial;
+    this.#status = state.status;
+    this.#interruptStatus = state.interruptStatus;
+    this.#source = state.source;
+    this.#destination = state.destination;
+    this.#count = state.count;
+    this.#command = state.command;
+    this.#buffer.set(state.buffer);
+    this.#factorialNs = (state.factorialMs ?? 0) * 1e6;
+    this.#dmaNs = (state.dmaMs ?? 0) * 1e6;
+    this.#attached.interrupts.setIntx(this.#interruptStatus !== 0);
+    return null;
+  }
+
   /**
    * Registers, what the DMA engine has done, and its errors, which no register
    * shows. 64-bit values are hexadecimal strings. Everything counts from the last reset.
@@ -208,7 +270,7 @@ export class Edu implements PciDevice {
         dmaCount: hex(this.#count),
         dmaCommand: hex(this.#command),
       },
-      factorial: { computing: (this.#status & EduStatus.COMPUTING) !== 0 },
+      factorial: { computing: this.#computing },
       dma: {
         running: this.#running,
         mask: hex(this.#dmaMask),
@@ -224,6 +286,10 @@ export class Edu implements PciDevice {
         lastDmaError: this.#lastDmaError === null ? null : { ...this.#lastDmaError },
       },
     };
+  }
+
+  get #computing(): boolean {
+    return (this.#status & EduStatus.COMPUTING) !== 0;
   }
 
   get #running(): boolean {
@@ -267,19 +333,28 @@ export class Edu implements PciDevice {
       case EduRegister.DMA_COMMAND:
         if ((value & RUN) === 0n) break;
         this.#command = value;
-        this.#dmaTimer = this.#attached.clock.defer(EduTiming.DMA_MS, () => this.#finishDma());
+        this.#deferDma(EduTiming.DMA_MS);
         break;
     }
   }
 
   #startFactorial(operand: number): void {
-    if ((this.#status & EduStatus.COMPUTING) !== 0) return;
+    if (this.#computing) return;
     this.#factorial = operand;
     this.#status |= EduStatus.COMPUTING;
-    this.#factorialTimer = this.#attached.clock.defer(
-      EduTiming.FACTORIAL_MS,
-      () => this.#finishFactorial(),
-    );
+    this.#deferFactorial(EduTiming.FACTORIAL_MS);
+  }
+
+  #deferFactorial(delayMs: number): void {
+    const { clock } = this.#attached;
+    this.#factorialNs = clock.nowNs + delayMs * 1e6;
+    this.#factorialTimer = clock.defer(delayMs, () => this.#finishFactorial());
+  }
+
+  #deferDma(delayMs: number): void {
+    const { clock } = this.#attached;
+    this.#dmaNs = clock.nowNs + delayMs * 1e6;
+    this.#dmaTimer = clock.defer(delayMs, () => this.#finishDma());
   }
 
   #finishFactorial(): void {

@@ -175,6 +175,17 @@ export class ConfigSpace {
     return this.#bytes.slice();
   }
 
+  /**
+   * Takes over what software has written elsewhere: of `bytes`, as long as configuration space, the
+   * bits that software may write or clear. Read-only bits stay; nobody is told.
+   */
+  restore(bytes: Uint8Array): void {
+    for (let at = 0; at < this.length; at++) {
+      const mask = (this.#writable[at] ?? 0) | (this.#clearable[at] ?? 0);
+      this.#bytes[at] = (this.#bytes[at] ?? 0) & ~mask | (bytes[at] ?? 0) & mask;
+    }
+  }
+
   #beforeRead(offset: number, length: number): void {
     for (const { start, end, registers, observer } of this.#watches) {
       if (observer.reading === undefined) continue;

@@ -19,7 +19,12 @@ export interface DeviceOperation {
     | "inspect"
     | "timer"
     | "config"
-    | "revoke";
+    | "revoke"
+    | "share"
+    | "pause"
+    | "resume"
+    | "save"
+    | "restore";
   /** BAR index, for register accesses. */
   readonly bar?: number;
   /** Byte offset in the BAR, or in configuration space. */

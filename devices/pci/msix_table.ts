@@ -134,6 +134,28 @@ export class MsixTable {
     this.#pending[vector >> 3] = (this.#pending[vector >> 3] ?? 0) & ~(1 << (vector & 7));
   }
 
+  /** Table and pending bits, one behind the other. A copy. */
+  snapshot(): Uint8Array {
+    const bytes = new Uint8Array(this.#table.length + this.#pending.length);
+    bytes.set(this.#table);
+    bytes.set(this.#pending, this.#table.length);
+    return bytes;
+  }
+
+  /** Takes over a {@linkcode snapshot}. False when it is none of such a table, and then nothing has changed. */
+  restore(bytes: Uint8Array): boolean {
+    if (bytes.length !== this.#table.length + this.#pending.length) return false;
+    const pending = bytes.subarray(this.#table.length);
+    for (let vector = this.vectors; vector < 8 * pending.length; vector++) {
+      if (((pending[vector >> 3] ?? 0) & 1 << (vector & 7)) !== 0) return false;
+    }
+    for (let at = 0; at < this.#table.length; at += 4) {
+      this.write(this.#tableOffset + at, load(bytes, at, 4));
+    }
+    this.#pending.set(pending);
+    return true;
+  }
+
   /** All vectors masked, none pending. */
   reset(): void {
     this.#table.fill(0);

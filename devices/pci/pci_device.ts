@@ -43,6 +43,27 @@ export interface BarLayout {
   readonly kind: "mmio32" | "mmio64" | "io";
   /** Reads have no side effects; memory BARs only. False unless told. */
   readonly prefetchable?: boolean;
+  /**
+   * A part that is plain memory, which guests may map: accesses to it do not reach the device, which
+   * gets its bytes by {@linkcode PciDevice.share} and looks at them when it likes. Both numbers
+   * multiples of 4096, inside the BAR; memory BARs only.
+   */
+  readonly shared?: { readonly offset: number; readonly length: number };
+  /**
+   * Registers for which only that they are written counts: such a write may reach
+   * {@linkcode PciDevice.barWrite} late, once for several, and with any value unless `value` says which.
+   */
+  readonly doorbells?: readonly Doorbell[];
+}
+
+/** A register that a guest's write may signal without a message (vfio-user, ioeventfd). */
+export interface Doorbell {
+  /** Byte offset in the BAR, a multiple of `size`. */
+  readonly offset: number;
+  /** Bytes of the write. */
+  readonly size: AccessSize;
+  /** Only writes of this value count; writes of others reach the device as ever. Any unless told. */
+  readonly value?: number;
 }
 
 /** The interrupts a function can raise, each form it can raise them in. */
@@ -91,8 +112,18 @@ export interface PciHost {
   readonly clock: Clock;
 }
 
+/** What {@linkcode PciDevice.save} makes: plain JSON, so that another process can take it. */
+export type DeviceState =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly DeviceState[]
+  | { readonly [name: string]: DeviceState };
+
 /**
- * A PCI function's model: identity and BARs as data, behaviour as five methods.
+ * A PCI function's model: identity and BARs as data, behaviour as five methods; what is optional
+ * beyond these serves migration and shared memory.
  * A method that throws is a bug of the model: the access reads all ones, and the
  * error is reported against the device.
  */
@@ -130,6 +161,27 @@ export interface PciDevice {
   reset(): void;
   /** Plain JSON of the device's state, for the dashboard and failed scenarios. */
   inspect(): Record<string, unknown>;
+
+  /** Called before {@linkcode attach} with the bytes of the BAR's `shared` part, the same ones for ever. */
+  share?(bar: BarIndex, bytes: Uint8Array): void;
+
+  /**
+   * Stops time for the device: from now on it does nothing by itself. DMA in flight is ended, or left
+   * off where it can go on; pins that it keeps are waited for. Registers are not accessed meanwhile.
+   */
+  pause?(): void;
+  /** Goes on where {@linkcode pause} stopped it. */
+  resume?(): void;
+  /**
+   * All that a device of the same kind needs to go on elsewhere, while paused; what the function
+   * itself keeps is not part of it. A device with this one and {@linkcode restore} can migrate.
+   */
+  save?(): DeviceState;
+  /**
+   * Takes over a state while paused, and drives the INTx level that belongs to it. `state` comes from a
+   * peer and may be anything. @returns null, or what is wrong with it, and then nothing has changed
+   */
+  restore?(state: unknown): string | null;
 }
 
 /**

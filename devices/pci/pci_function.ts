@@ -23,7 +23,14 @@ import { FunctionState, type PowerState } from "./function_state.ts";
 import { type0Header } from "./header.ts";
 import { FunctionInterrupts, type InterruptSink, type MessageRouter } from "./interrupts.ts";
 import { MsixTable } from "./msix_table.ts";
-import type { AccessSize, BarIndex, BarLayout, InterruptMode, PciDevice } from "./pci_device.ts";
+import type {
+  AccessSize,
+  BarIndex,
+  BarLayout,
+  DeviceState,
+  InterruptMode,
+  PciDevice,
+} from "./pci_device.ts";
 import { RegisterMessages } from "./register_messages.ts";
 import { allOnes, load, type RegisterBlock, store } from "./registers.ts";
 import * as spec from "./spec.ts";
@@ -46,6 +53,11 @@ export interface PciFunctionOptions {
    * emulates those. It delivers messages by itself; `sink.message` is not called.
    */
   readonly messages?: MessageRouter;
+  /**
+   * Makes the memory of a BAR's `shared` part, as many bytes as that says: for a host whose client maps
+   * it. Fresh zeroed bytes unless told.
+   */
+  readonly sharedMemory?: (bar: BarLayout) => Uint8Array;
 }
 
 const ALL_ONES_64 = 0xffff_ffff_ffff_ffffn;
@@ -71,6 +83,8 @@ export class PciFunction {
   readonly #memory: BusMasterMemory;
   readonly #interrupts: FunctionInterrupts;
   readonly #table: MsixTable | undefined;
+  /** By BAR. */
+  readonly #shared: (SharedPart | undefined)[] = [];
   readonly #pm: number | undefined;
   readonly #onError: ((error: DeviceError) => void) | undefined;
   #errorCount = 0;
@@ -97,6 +111,7 @@ export class PciFunction {
     this.config.place(0, type0Header(device));
     this.#bars = new Bars(device.bars, this.config);
     this.#table = msix === undefined ? undefined : new MsixTable(msix, device.bars);
+    checkBarExtras(device);
     this.capabilities = placeCapabilities(this.config, list.map((block) => this.#guarded(block)));
     this.extendedCapabilities = placeExtendedCapabilities(
       this.config,
@@ -116,6 +131,7 @@ export class PciFunction {
     this.#interrupts = new FunctionInterrupts(this.config, this.#state, router, options.sink);
     this.#watch();
     this.#state.update(this.config, this.#pm);
+    for (const bar of device.bars) this.#share(bar, options);
     try {
       device.attach({
         memory: this.#memory,
@@ -198,6 +214,8 @@ export class PciFunction {
     if (this.#table?.covers(bar, offset, size)) {
       return size === 4 ? this.#table.read(offset) : allOnes(size);
     }
+    const shared = this.#shared[bar];
+    if (shared?.covers(offset)) return load(shared.bytes, offset - shared.offset, size);
     try {
       const value = this.device.barRead(bar as BarIndex, offset, size);
       return (value & allOnes(size)) >>> 0;
@@ -215,6 +233,11 @@ export class PciFunction {
       if (size === 4) this.#tableWrite(this.#table, offset, [bits]);
       return;
     }
+    const shared = this.#shared[bar];
+    if (shared?.covers(offset)) {
+      store(shared.bytes, offset - shared.offset, size, bits);
+      return;
+    }
     try {
       this.device.barWrite(bar as BarIndex, offset, size, bits);
     } catch (cause) {
@@ -225,7 +248,10 @@ export class PciFunction {
   /** As {@linkcode barRead}, for 8 bytes: two reads of 4, low half first, unless the device tells them apart. */
   barRead64(bar: number, offset: number): bigint {
     if (!this.#reaches(bar, offset, 8)) return ALL_ONES_64;
-    if (this.device.barRead64 === undefined || this.#table?.covers(bar, offset, 8)) {
+    if (
+      this.device.barRead64 === undefined || this.#table?.covers(bar, offset, 8) ||
+      this.#shared[bar]?.covers(offset)
+    ) {
       const low = this.barRead(bar, offset, 4);
       return BigInt(this.barRead(bar, offset + 4, 4)) << 32n | BigInt(low);
     }
@@ -246,7 +272,7 @@ export class PciFunction {
       this.#tableWrite(this.#table, offset, [low, high]);
       return;
     }
-    if (this.device.barWrite64 === undefined) {
+    if (this.device.barWrite64 === undefined || this.#shared[bar]?.covers(offset)) {
       this.barWrite(bar, offset, 4, low);
       this.barWrite(bar, offset + 4, 4, high);
       return;
@@ -302,6 +328,80 @@ export class PciFunction {
     this.#afterReset();
   }
 
+  /** Whether the model can be saved and restored. */
+  get migratable(): boolean {
+    return this.device.save !== undefined && this.device.restore !== undefined;
+  }
+
+  /** Stops time for the model, as {@linkcode PciDevice.pause}. Pins that it keeps are the caller's to wait for. */
+  pause(): void {
+    this.#guard({ method: "pause" }, () => this.device.pause?.());
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#guard({ method: "resume" }, () => this.device.resume?.());
+  }
+
+  /** What {@linkcode restore} takes over elsewhere; null when the model cannot be saved, or threw. While paused. */
+  save(): FunctionSnapshot | null {
+    let state: DeviceState;
+    try {
+      if (this.device.save === undefined) return null;
+      state = this.device.save();
+    } catch (cause) {
+      this.#report({ method: "save" }, cause);
+      return null;
+    }
+    return {
+      config: this.config.snapshot(),
+      msix: this.#table?.snapshot() ?? new Uint8Array(0),
+      state,
+    };
+  }
+
+  /**
+   * Takes over a snapshot of the same kind of function, while paused. Its parts come from a peer, and
+   * may be anything. @returns null, or what is wrong, and then nothing has changed
+   */
+  restore(snapshot: FunctionSnapshot): string | null {
+    const { config, msix, state } = snapshot;
+    if (config.length !== this.config.length) {
+      return `configuration space has ${config.length} bytes instead of ${this.config.length}`;
+    }
+    for (const [at, size] of IDENTITY) {
+      if (load(config, at, size) !== this.config.get(at, size)) {
+        return `it is another device's: configuration offset 0x${at.toString(16)} differs`;
+      }
+    }
+    const tableBefore = this.#table?.snapshot() ?? new Uint8Array(0);
+    if (msix.length !== tableBefore.length) {
+      return `the MSI-X table has ${msix.length} bytes instead of ${tableBefore.length}`;
+    }
+    if (this.#table !== undefined && !this.#table.restore(msix)) {
+      return "the MSI-X table has pending bits of vectors that are not there";
+    }
+    const configBefore = this.config.snapshot();
+    // First what the device's own interrupts rest on: it drives its level as it restores.
+    this.config.restore(config);
+    this.#state.update(this.config, this.#pm);
+    let wrong: string | null;
+    try {
+      wrong = this.device.restore === undefined
+        ? "the model cannot be restored"
+        : this.device.restore(state);
+    } catch (cause) {
+      this.#report({ method: "restore" }, cause);
+      wrong = "the model threw";
+    }
+    if (wrong !== null) {
+      this.config.restore(configBefore);
+      this.#table?.restore(tableBefore);
+    }
+    this.#changed();
+    return wrong;
+  }
+
   /** Says in the header that the device has further functions. Survives resets. */
   markMultifunction(): void {
     const type = this.config.get(spec.PCI_HEADER_TYPE, 1);
@@ -323,6 +423,18 @@ export class PciFunction {
       errors: this.#errorCount,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError.message }),
     };
+  }
+
+  #share(bar: BarLayout, options: PciFunctionOptions): void {
+    if (bar.shared === undefined) return;
+    const { offset, length } = bar.shared;
+    const bytes = options.sharedMemory?.(bar) ?? new Uint8Array(length);
+    this.#shared[bar.index] = new SharedPart(offset, length, bytes);
+    try {
+      this.device.share?.(bar.index, bytes);
+    } catch (cause) {
+      throw new DeviceError(this.device.type, { method: "share" }, cause);
+    }
   }
 
   #reaches(bar: number, offset: number, size: number): boolean {
@@ -465,6 +577,65 @@ export class PciFunction {
         },
       },
     };
+  }
+}
+
+/** A function as it travels. */
+export interface FunctionSnapshot {
+  /** Configuration space, all of it. */
+  readonly config: Uint8Array;
+  /** The MSI-X table and its pending bits; empty without MSI-X. */
+  readonly msix: Uint8Array;
+  /** The device's own. */
+  readonly state: unknown;
+}
+
+/** Registers that say what a device is: offset and bytes. */
+const IDENTITY: readonly (readonly [number, 1 | 2 | 4])[] = [
+  [spec.PCI_VENDOR_ID, 4],
+  [spec.PCI_REVISION_ID, 4],
+  [spec.PCI_SUBSYSTEM_VENDOR_ID, 4],
+];
+
+/** A part of a BAR that is plain memory. */
+class SharedPart {
+  readonly #end: number;
+
+  constructor(readonly offset: number, length: number, readonly bytes: Uint8Array) {
+    this.#end = offset + length;
+  }
+
+  /** Aligned accesses are inside or outside as a whole. */
+  covers(offset: number): boolean {
+    return offset >= this.offset && offset < this.#end;
+  }
+}
+
+/** @throws {RangeError} for a shared part or a doorbell that is not where it may be */
+function checkBarExtras(device: PciDevice): void {
+  const msix = device.interrupts?.msix;
+  for (const { index, kind, size, shared, doorbells = [] } of device.bars) {
+    if (shared !== undefined) {
+      const { offset, length } = shared;
+      const inside = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 &&
+        length > 0 && offset % 4096 === 0 && length % 4096 === 0 && offset + length <= size;
+      if (kind === "io" || !inside) {
+        throw new RangeError(
+          `Cannot share ${length} bytes at ${offset} of BAR ${index}: whole pages of a memory BAR can be`,
+        );
+      }
+      const inTable = msix !== undefined && msix.bar === index &&
+        msix.tableOffset < offset + length &&
+        offset < msix.tableOffset + msix.vectors * spec.PCI_MSIX_ENTRY_SIZE;
+      if (inTable) throw new RangeError(`Cannot share the MSI-X table in BAR ${index}`);
+    }
+    for (const { offset, size: bytes } of doorbells) {
+      if (!(offset >= 0 && offset % bytes === 0 && offset + bytes <= size)) {
+        throw new RangeError(
+          `Cannot put a doorbell of ${bytes} bytes at ${offset} of BAR ${index}, which has ${size}`,
+        );
+      }
+    }
   }
 }
 

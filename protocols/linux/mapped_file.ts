@@ -5,7 +5,7 @@
  */
 
 import { Errno } from "./errno.ts";
-import { fstat } from "./libc.ts";
+import { type FileStatus, fstat } from "./libc.ts";
 import { Mapping, type MappingAccess } from "./mapping.ts";
 
 /** Files up to this many bytes are mapped whole: 1 TiB of the 128 TiB of address space. */
@@ -76,11 +76,18 @@ export class MappedFiles {
    * `length` bytes from `offset` on, of a file that `shareable()` called sealed: the part,
    * or `-errno`. `-EINVAL` when the range is empty or not within the file, otherwise
    * what {@linkcode Mapping.map} answers. The descriptor is free to be closed afterwards.
+   * Who has asked for its `status` since it was sealed passes that on: a call of the system
+   * less. An earlier one will not do, since the file may have become shorter in between.
    *
    * A file that has grown is mapped anew; parts of the former mapping keep it.
    */
-  acquire(fd: number, offset: number, length: number, access: MappingAccess): MappedFile | number {
-    const status = fstat(fd);
+  acquire(
+    fd: number,
+    offset: number,
+    length: number,
+    access: MappingAccess,
+    status: FileStatus = fstat(fd),
+  ): MappedFile | number {
     if (
       !Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 ||
       length < 1 || offset + length > status.size

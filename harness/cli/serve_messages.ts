@@ -1,0 +1,40 @@
+/**
+ * What the command line and the thread that serves say to each other.
+ * @module
+ */
+
+import type { ReactorHandle } from "../../protocols/linux/reactor.ts";
+import type { Spin } from "./serve_options.ts";
+
+/** What is to be served. */
+export interface ServeStart {
+  readonly devices: readonly {
+    /** As it was named on the command line. */
+    readonly name: string;
+    /** URL of the module that exports it. */
+    readonly module: string;
+    /** Its type where the name says it, otherwise the module's only one. */
+    readonly type: string | null;
+  }[];
+  readonly socketDir: string;
+  readonly spin: Spin;
+  readonly messages: string | null;
+}
+
+/** A device that is served. */
+export interface ServedDevice {
+  readonly type: string;
+  readonly path: string;
+}
+
+/** What comes back. */
+export type ServeReport =
+  | {
+    readonly kind: "listening";
+    readonly devices: readonly ServedDevice[];
+    readonly handle: ReactorHandle;
+  }
+  /** It cannot be served, and the message says what would be right. */
+  | { readonly kind: "refused"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "ended" };

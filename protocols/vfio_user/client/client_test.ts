@@ -1,0 +1,137 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { liveDescriptors } from "../../linux/descriptor.ts";
+import { Errno } from "../../linux/errno.ts";
+import { liveMappings } from "../../linux/mapping.ts";
+import { UnixListener } from "../../linux/unix_socket.ts";
+import { OUR_CAPABILITIES } from "../capabilities.ts";
+import {
+  type Answer,
+  failure,
+  plain,
+  TestServer,
+  versionBody,
+  withServer,
+} from "./_test_server.ts";
+import { VfioUserClient } from "./client.ts";
+import { VfioUserError, type VfioUserErrorCode } from "./client_error.ts";
+import { PollGroup } from "./poll_group.ts";
+
+Deno.test("VfioUserClient.over() proposes what it has, and keeps what is in force", async () => {
+  await withServer(plain, (client, server) => {
+    assertEquals(server.client, OUR_CAPABILITIES);
+    assertEquals(client.session.version, { major: 0, minor: 0 });
+    assertEquals(client.session.inForce.maxSendFds, 8);
+    assertEquals(client.session.inForce.writeMultiple, true);
+    assertEquals(client.hasTwinSocket, false);
+  });
+});
+
+/** What a server answers to VERSION, and what the error has to say. */
+const BAD_VERSIONS: readonly (readonly [string, () => Answer, VfioUserErrorCode, RegExp])[] = [
+  ["another major", () => versionBody("{}", 1), "protocol", /version 1\.0, and we proposed 0\.1/],
+  ["a higher minor", () => versionBody("{}", 0, 9), "protocol", /version 0\.9, and we proposed/],
+  ["no body", () => new Uint8Array(0), "protocol", /0 bytes are no version/],
+  ["no NUL", () => versionBody("{}").subarray(0, 6), "protocol", /JSON that ends in NUL/],
+  ["broken JSON", () => versionBody("{"), "protocol", /it is no JSON/],
+  [
+    "capabilities that are no object",
+    () => versionBody(`{"capabilities":7}`),
+    "protocol",
+    /capabilities is 7, must be an object/,
+  ],
+  [
+    "page sizes of nobody",
+    () => versionBody(`{"capabilities":{"pgsizes":8192}}`),
+    "protocol",
+    /pgsizes is 8192/,
+  ],
+  [
+    "a twin socket without a descriptor",
+    () => versionBody(`{"capabilities":{"twin_socket":{"supported":true,"fd_index":0}}}`),
+    "protocol",
+    /fd_index is 0, must be one of 0 descriptors/,
+  ],
+  ["an error", () => -Errno.EINVAL, "refused", /refused VERSION: EINVAL/],
+];
+
+for (const [name, answer, code, what] of BAD_VERSIONS) {
+  Deno.test(`VfioUserClient.over() refuses ${name} in the reply to VERSION, and leaks nothing`, async () => {
+    const before = liveDescriptors();
+    const error = await assertRejects(
+      () => withServer(plain, () => {}, { prepare: (server) => (server.version = answer) }),
+      VfioUserError,
+    );
+    assertEquals(error.code, code);
+    assertMatch(error.message, what);
+    assertEquals(liveDescriptors(), before);
+  });
+}
+
+Deno.test("VfioUserClient.connect() says what is wrong with a path", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/none.sock`;
+    failure(
+      "closed",
+      /Cannot connect to .*none\.sock: nothing is there/,
+      () => VfioUserClient.connect(path),
+    );
+    UnixListener.listen(`${folder}/old.sock`).close();
+    await Deno.writeTextFile(path, "");
+    failure("closed", /nobody listens there/, () => VfioUserClient.connect(path));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("reconnect() negotiates anew with whoever listens now", async () => {
+  const folder = await Deno.makeTempDir();
+  const group = new PollGroup();
+  const servers: TestServer[] = [];
+  try {
+    const path = `${folder}/it.sock`;
+    using listener = UnixListener.listen(path);
+    const accept = {
+      readyFds: () => listener.closed ? [] : [{ fd: listener.fd, events: 1 }],
+      poll: () => {
+        const stream = listener.accept();
+        if (typeof stream === "number") return false;
+        const server = new TestServer(stream, plain);
+        servers.push(server);
+        group.add(server);
+        return true;
+      },
+    };
+    group.add(accept);
+    using client = VfioUserClient.connect(path, { group, timeoutMs: 2000 });
+    const ticket = client.reset();
+    servers[0]!.close();
+    group.remove(servers[0]!);
+    assertThrows(() => client.wait(ticket), VfioUserError);
+    failure("closed", /Cannot send DEVICE_RESET/, () => client.reset());
+    client.reconnect();
+    assertEquals(client.failure, null);
+    client.wait(client.reset());
+    assertEquals(servers.length, 2);
+    client.close();
+    failure("closed", /the client is closed/, () => client.reconnect());
+  } finally {
+    for (const server of servers) server.close();
+    group.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("3000 connections, good and broken off, leave no descriptor and no mapping behind", async () => {
+  const descriptors = liveDescriptors(), mappings = liveMappings();
+  const open = [...Deno.readDirSync("/proc/self/fd")].length;
+  for (let round = 0; round < 3000; round++) {
+    await withServer(plain, (client, server) => {
+      if (round % 3 === 0) client.regions.read(0, 0, new Uint8Array(8));
+      else if (round % 3 === 1) server.stream.close();
+      else client.wait(client.regions.read(0, 0, new Uint8Array(8)));
+    });
+  }
+  assertEquals([liveDescriptors(), liveMappings()], [descriptors, mappings]);
+  assert([...Deno.readDirSync("/proc/self/fd")].length <= open + 1);
+});

@@ -1,0 +1,212 @@
+/**
+ * The files of clients as windows of the server's memory: each mapped or opened once, however many
+ * regions of however many clients lie in it.
+ * @module
+ */
+
+import { Descriptor } from "../../linux/descriptor.ts";
+import { Errno } from "../../linux/errno.ts";
+import { F_GET_SEALS, F_GETFL, fcntl, type FileStatus } from "../../linux/libc.ts";
+import { type MappedFile, MappedFiles } from "../../linux/mapped_file.ts";
+import { type MappingAccess, shareable } from "../../linux/mapping.ts";
+import { CopiedFile } from "./backing.ts";
+import type { ServerMemory } from "./server_memory.ts";
+
+/** Files that may be open at one time: each mapping costs an entry of the kernel's 65 530. */
+const MAX_FILES = 8192;
+/** Of them, those that stay open: descriptors are scarcer. */
+const MAX_OPEN_FILES = 256;
+
+// fcntl.h, which libc.ts has no other use for.
+const O_ACCMODE = 3, O_WRONLY = 1, O_RDWR = 2, O_PATH = 0o10_000_000;
+const F_SEAL_WRITE = 0x8, F_SEAL_FUTURE_WRITE = 0x10;
+
+/** A part of a file that can be reached. */
+export interface FilePart {
+  /** Where its first byte is in the server's memory. */
+  readonly gpa: number;
+  /** Gives it back: nothing may use the addresses any more. To be called once. */
+  release(): void;
+}
+
+/** One window with the number of its users. */
+interface Shown {
+  readonly start: number;
+  /** Identity and access. */
+  readonly key: string;
+  users: number;
+}
+
+interface Copied extends Shown {
+  readonly file: CopiedFile;
+}
+
+/** Device and inode as text: two descriptors with equal identity are of one file. */
+export function fileIdentity(status: FileStatus): string {
+  return `${status.device}:${status.inode}`;
+}
+
+/**
+ * Shared by the servers of one process. What one client may do with a file is no right of another:
+ * each shows by the mode of its own descriptor what it may do.
+ */
+export class FileWindows {
+  readonly #memory: ServerMemory;
+  readonly #files = new MappedFiles();
+  /** By the buffer of the mapping, which all parts of one mapping share. */
+  readonly #mapped = new Map<ArrayBufferLike, Shown>();
+  readonly #copied = new Map<string, Copied>();
+  /** Files, by identity and access, that are mapped and so cannot shrink: how many mappings they have. */
+  readonly #sealed = new Map<string, number>();
+  #count = 0;
+  #open = 0;
+
+  constructor(memory: ServerMemory) {
+    this.#memory = memory;
+  }
+
+  /** Files that are mapped or open. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * `length` bytes from `offset` on: the part, or `-errno`. `-EACCES` for what is no plain file or
+   * was not opened for that access, `-EINVAL` when the file ends before, otherwise what mmap(2)
+   * answers. Takes over `descriptor`, and closes it when it is not needed any longer.
+   */
+  acquire(
+    descriptor: Descriptor,
+    status: FileStatus,
+    offset: number,
+    length: number,
+    access: MappingAccess,
+  ): FilePart | number {
+    try {
+      if (!isOpenFor(descriptor.fd, access)) return -Errno.EACCES;
+      // Seals stay, so a file that is mapped need not be judged again.
+      const kind = this.#sealed.has(`${fileIdentity(status)}:${access}`)
+        ? "sealed"
+        : shareable(descriptor.fd, access);
+      if (kind === "refused") return -Errno.EACCES;
+      if (offset + length > status.size) return -Errno.EINVAL;
+      return kind === "sealed"
+        ? this.#map(descriptor, offset, length, access)
+        : this.#copy(descriptor, status, offset, length, access);
+    } finally {
+      descriptor.close();
+    }
+  }
+
+  #map(
+    descriptor: Descriptor,
+    offset: number,
+    length: number,
+    access: MappingAccess,
+  ): FilePart | number {
+    const part = this.#files.acquire(descriptor.fd, offset, length, access);
+    if (typeof part === "number") return part;
+    const { buffer } = part.bytes;
+    let shown = this.#mapped.get(buffer);
+    if (shown === undefined) {
+      const start = this.#count < MAX_FILES
+        ? this.#memory.showMapped(part.identity, new Uint8Array(buffer))
+        : -1;
+      if (start < 0) {
+        part.release();
+        return -Errno.ENOMEM;
+      }
+      const key = `${part.identity}:${access}`;
+      shown = { start, users: 0, key };
+      this.#mapped.set(buffer, shown);
+      this.#sealed.set(key, (this.#sealed.get(key) ?? 0) + 1);
+      this.#count++;
+    }
+    shown.users++;
+    return new MappedPart(
+      shown.start + part.bytes.byteOffset,
+      part,
+      () => this.#unmap(buffer),
+    );
+  }
+
+  /** Before the last part of a mapping goes, so does its window. */
+  #unmap(buffer: ArrayBufferLike): void {
+    const shown = this.#mapped.get(buffer);
+    if (shown === undefined || --shown.users > 0) return;
+    this.#mapped.delete(buffer);
+    const left = (this.#sealed.get(shown.key) ?? 1) - 1;
+    if (left === 0) this.#sealed.delete(shown.key);
+    else this.#sealed.set(shown.key, left);
+    this.#memory.hideMapped(shown.start);
+    this.#count--;
+  }
+
+  #copy(
+    descriptor: Descriptor,
+    status: FileStatus,
+    offset: number,
+    length: number,
+    access: MappingAccess,
+  ): FilePart | number {
+    const key = `${fileIdentity(status)}:${access}`;
+    let copied = this.#copied.get(key);
+    // A file that has grown gets another window; regions in the former one keep it.
+    if (copied === undefined || offset + length > copied.file.length) {
+      if (this.#open >= MAX_OPEN_FILES || this.#count >= MAX_FILES) return -Errno.ENOMEM;
+      const file = new CopiedFile(new Descriptor(descriptor.take()), status.size);
+      const start = this.#memory.showFar(file);
+      if (start < 0) {
+        file.close();
+        return -Errno.ENOMEM;
+      }
+      copied = { start, users: 0, file, key };
+      this.#copied.set(key, copied);
+      this.#count++;
+      this.#open++;
+    }
+    copied.users++;
+    const used = copied;
+    return { gpa: used.start + offset, release: () => this.#closeCopied(used) };
+  }
+
+  #closeCopied(copied: Copied): void {
+    if (--copied.users > 0) return;
+    if (this.#copied.get(copied.key) === copied) this.#copied.delete(copied.key);
+    this.#memory.hideFar(copied.start);
+    copied.file.close();
+    this.#count--;
+    this.#open--;
+  }
+}
+
+class MappedPart implements FilePart {
+  readonly gpa: number;
+  readonly #part: MappedFile;
+  readonly #hide: () => void;
+
+  constructor(gpa: number, part: MappedFile, hide: () => void) {
+    this.gpa = gpa;
+    this.#part = part;
+    this.#hide = hide;
+  }
+
+  release(): void {
+    this.#hide();
+    this.#part.release();
+  }
+}
+
+/**
+ * Whether whoever opened the file may do this. A mapping that is shared would not ask again, so this
+ * does: mmap(2) wants a descriptor that can be read, and for a shared writable mapping also written.
+ */
+function isOpenFor(fd: number, access: MappingAccess): boolean {
+  const flags = fcntl(fd, F_GETFL, 0);
+  if (flags < 0 || (flags & O_PATH) !== 0) return false;
+  const mode = flags & O_ACCMODE;
+  if (access === "read") return mode !== O_WRONLY;
+  if (mode !== O_RDWR) return false;
+  const seals = fcntl(fd, F_GET_SEALS, 0);
+  return seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) === 0;
+}

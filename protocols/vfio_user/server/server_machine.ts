@@ -1,0 +1,64 @@
+/**
+ * What the servers of one process share: one IOMMU, one memory of mapped files, one clock.
+ * @module
+ */
+
+import { Iommu } from "../../../core/iommu/iommu.ts";
+import type { Clock } from "../../../core/observe/clock.ts";
+import type { TraceRing } from "../../../core/observe/trace.ts";
+import type { Reactor } from "../../linux/reactor.ts";
+import { FileWindows } from "./file_windows.ts";
+import { ServerMemory } from "./server_memory.ts";
+
+/** How a machine is made. */
+export interface ServerMachineOptions {
+  /** Owns the sockets and timers of all servers. Its clock is the devices' time. */
+  readonly reactor: Reactor;
+  /** Of the IOMMU's hashes; random unless told, so that a client cannot pick pages that collide. */
+  readonly seed?: number;
+  /** Where DMA and mappings are traced; nowhere unless told. */
+  readonly trace?: TraceRing;
+}
+
+/** Made once for all servers of a thread. */
+export class ServerMachine {
+  /** The one loop of all servers. */
+  readonly reactor: Reactor;
+  /** The devices' time: the reactor's. */
+  readonly clock: Clock;
+  /** A domain and an endpoint for each server. */
+  readonly iommu: Iommu;
+  /** What the domains map to. */
+  readonly memory: ServerMemory;
+  /** The clients' files in it. */
+  readonly files: FileWindows;
+  #nextEndpoint = 1;
+
+  /** Makes one without servers. */
+  constructor(options: ServerMachineOptions) {
+    const { reactor } = options;
+    this.reactor = reactor;
+    this.clock = reactor.clock;
+    this.memory = new ServerMemory({
+      post: (task) => reactor.post(task),
+      pinned: () => this.#pinned(),
+    });
+    this.files = new FileWindows(this.memory);
+    this.iommu = new Iommu(this.memory, {
+      clock: reactor.clock,
+      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
+      ...(options.trace === undefined ? {} : { trace: options.trace }),
+    });
+  }
+
+  /** A number that no endpoint and no domain has yet: they go in pairs here. */
+  nextEndpoint(): number {
+    while (this.iommu.hasDomain(this.#nextEndpoint)) this.#nextEndpoint++;
+    return this.#nextEndpoint++;
+  }
+
+  #pinned(): boolean {
+    for (const domain of this.iommu.domains) if (domain.space.inFlight.count > 0) return true;
+    return false;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Random and mutated messages: the server refuses or ends the connection, and afterwards answers as
+ * ever. `VIADUCT_FUZZ_MESSAGES=1000000` sends a million; `VIADUCT_FUZZ_SEED=N` repeats
+ * a run.
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { EventFd } from "../../protocols/linux/eventfd.ts";
+import { ClientMemory, type Host, withProbe } from "./vfio_user/host.ts";
+import { MessageFuzzer } from "./vfio_user/message_fuzzer.ts";
+import type { Probe } from "./vfio_user/probe.ts";
+import type { RawClient } from "./vfio_user/raw_client.ts";
+import * as wire from "./vfio_user/wire.ts";
+
+const MESSAGES = Number(Deno.env.get("VIADUCT_FUZZ_MESSAGES") ?? 400_000);
+const SEED = Number(
+  Deno.env.get("VIADUCT_FUZZ_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0],
+);
+
+/** Messages between two looks at how the server is. */
+const CHECK_EVERY = 10_000;
+/** Messages sent before anything is read. */
+const BATCH = 8;
+
+const CAPABILITIES = [
+  {},
+  { max_msg_fds: 8, write_multiple: true },
+  { max_msg_fds: 8, write_multiple: true, max_data_xfer_size: 512, max_dma_maps: 4 },
+  { max_msg_fds: 8, twin_socket: { supported: true }, migration: { pgsize: 4096 } },
+];
+
+function openedByKernel(): number {
+  return [...Deno.readDirSync("/proc/self/fd")].length;
+}
+
+/** Waits, within reason, until nobody is connected. */
+function alone(host: Host<Probe>): void {
+  for (let i = 0; i < 100_000 && (host.server.connected || i < 3); i++) host.turn();
+  assertEquals(host.server.connected, false, JSON.stringify(host.server.inspect()));
+}
+
+/** What a client expects of a server that is well. */
+function assertWell(host: Host<Probe>): void {
+  using client = host.driver();
+  const info = client.call(4, wire.bytes(wire.u32(16), wire.u32(0), wire.u32(0), wire.u32(0)));
+  assertEquals(info.body, wire.bytes(wire.u32(16), wire.u32(3), wire.u32(9), wire.u32(5)));
+  using memory = new ClientMemory();
+  assertEquals(client.call(13).errno, 0);
+  client.call(10, wire.regionWrite(7, 4, new Uint8Array([7, 0])));
+  assertEquals(client.call(2, wire.dmaMap(0x1000, 0x1000), [memory.fd]).errno, 0);
+  assertEquals(client.call(10, wire.regionWrite(0, 0x40, wire.bytes(wire.u32(7)))).errno, 0);
+  assertEquals(
+    client.call(9, wire.regionRead(0, 0x40, 4)).body.subarray(16),
+    wire.bytes(wire.u32(7)),
+  );
+  assertEquals(client.call(3, wire.dmaUnmap(0x1000, 0x1000)).errno, 0);
+}
+
+/** Takes what has come. False when the server has hung up. */
+function drain(client: RawClient): boolean {
+  const { stream } = client;
+  for (;;) {
+    const received = stream.receive();
+    if (received === 0 || (received < 0 && received !== -11 && received !== -105)) return false;
+    while (stream.length >= 16) {
+      const size = stream.view.getUint32(stream.start + 4, true);
+      assert(size >= 16, "the server's own header is broken");
+      if (stream.length < size) break;
+      stream.consume(size);
+    }
+    if (received < 0) return true;
+  }
+}
+
+Deno.test(`vfio-user: ${MESSAGES} random and mutated messages, seed ${SEED}, and the server is well`, () => {
+  const bugs: string[] = [];
+  withProbe((host) => {
+    host.device.onRevoke = "release";
+    const fuzzer = new MessageFuzzer(SEED);
+    using memory = new ClientMemory();
+    using event = EventFd.create();
+    let sent = 0;
+    let baseline = -1;
+    while (sent < MESSAGES) {
+      assertWell(host);
+      alone(host);
+      // Counted after the first round, when caches of the runtime are warm.
+      if (baseline < 0) baseline = openedByKernel();
+      assertEquals(openedByKernel(), baseline, `descriptors after ${sent} messages`);
+      assertEquals([host.machine.files.count, host.machine.memory.windows], [0, 0]);
+      const end = Math.min(MESSAGES, sent + CHECK_EVERY);
+      while (sent < end) {
+        using client = host.connect();
+        if (fuzzer.below(8) > 0) {
+          client.negotiate(CAPABILITIES[fuzzer.below(CAPABILITIES.length)]);
+          client.send(
+            wire.message(10, wire.regionWrite(7, 4, new Uint8Array([7, 0])), { flags: 0x10 }),
+          );
+        }
+        if (fuzzer.below(50) === 0) client.send(fuzzer.garbage());
+        for (let lives = true; lives && sent < end && fuzzer.below(400) > 0;) {
+          for (let i = 0; i < BATCH && lives; i++, sent++) {
+            const { bytes, memory: files, events } = fuzzer.next();
+            const fds = [
+              ...new Array<number>(files).fill(memory.fd),
+              ...new Array<number>(events).fill(event.fd),
+            ];
+            lives = bytes.length === 0 || client.send(bytes, fds) === 0;
+          }
+          host.turn();
+          lives &&= drain(client);
+        }
+        client.close();
+        alone(host);
+      }
+    }
+    assertWell(host);
+    alone(host);
+    assertEquals(openedByKernel(), baseline);
+    assertEquals(bugs, []);
+    const executed = host.server.metrics.messages().reduce((sum, { count }) => sum + count, 0);
+    assert(executed > MESSAGES / 4, `only ${executed} messages were understood as such`);
+  }, {
+    remoteTimeoutMs: 1,
+    onError: ({ message }) => {
+      if (!message.includes("the probe was told to") && bugs.length < 10) bugs.push(message);
+    },
+  });
+});

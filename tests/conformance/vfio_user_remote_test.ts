@@ -1,0 +1,405 @@
+/**
+ * VFIO_USER_DMA_READ and VFIO_USER_DMA_WRITE: memory without a descriptor (spec/08 rule 21, spec/09
+ * rule 14), over real sockets, with the server in another thread.
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Fault } from "../../core/address.ts";
+import { StreamerCommand, StreamerRegister, StreamerStatus } from "../../devices/streamer/spec.ts";
+import { ProbeCommand as Do, ProbeRegister as Register } from "./vfio_user/probe.ts";
+import { RemoteClient, withRemote } from "./vfio_user/remote_host.ts";
+import * as wire from "./vfio_user/wire.ts";
+
+const { bytes, u32, u64, dmaMap, dmaUnmap, Prot } = wire;
+const SOCKETS: readonly [string, Record<string, unknown>][] = [
+  ["the main socket", {}],
+  ["the twin socket", { max_msg_fds: 8, twin_socket: { supported: true } }],
+];
+
+/** A register command of the probe on `length` bytes at `address`; its status, signed. */
+function run(client: RemoteClient, command: number, address = 0x10_0000, length = 0): number {
+  client.set(Register.ADDRESS, address % 2 ** 32);
+  client.set(Register.ADDRESS_HIGH, Math.floor(address / 2 ** 32));
+  client.set(Register.LENGTH, length);
+  client.set(Register.COMMAND, command);
+  return client.get(Register.STATUS) | 0;
+}
+
+function map(client: RemoteClient, flags: number = Prot.BOTH): void {
+  assertEquals(client.call(2, dmaMap(0x10_0000, 0x1_0000, { flags })).errno, 0);
+}
+
+for (const [name, capabilities] of SOCKETS) {
+  Deno.test(`vfio-user rule 21: reads and writes go by messages on ${name}`, async () => {
+    await withRemote((path) => {
+      using client = new RemoteClient(path, capabilities);
+      map(client);
+      client.memory.set([1, 2, 3, 4, 5, 6, 7, 8], 0x10);
+      assertEquals(run(client, Do.READ, 0x10_0010, 8), 0);
+      assertEquals([client.get(Register.BUFFER), client.get(Register.BUFFER + 4)], [
+        0x0403_0201,
+        0x0807_0605,
+      ]);
+      assertEquals(run(client, Do.WRITE, 0x10_fff8, 8), 0);
+      assertEquals(client.memory.subarray(0xfff8), new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]));
+      assertEquals(run(client, Do.READ_U32, 0x10_0012), 0);
+      assertEquals(client.get(Register.BUFFER), 0x0605_0403);
+      assertEquals(client.log, ["read 100010 8", "write 10fff8 8", "read 100012 4"]);
+      assertEquals(run(client, Do.READ, 0x11_0000, 4), Fault.UNMAPPED);
+      assertEquals(client.call(3, dmaUnmap(0x10_0000, 0x1_0000)).errno, 0);
+      assertEquals(run(client, Do.READ, 0x10_0000, 4), Fault.UNMAPPED);
+      assertEquals(client.log.length, 3);
+    });
+  });
+
+  Deno.test(`vfio-user rule 21: chunks are at most the client's max_data_xfer_size on ${name}`, async () => {
+    await withRemote((path) => {
+      using client = new RemoteClient(path, { ...capabilities, max_data_xfer_size: 256 });
+      map(client);
+      client.memory.forEach((_, at) => client.memory[at] = at * 31);
+      assertEquals(run(client, Do.READ, 0x10_0003, 600), 0);
+      assertEquals(run(client, Do.WRITE, 0x10_2001, 600), 0);
+      assertEquals(client.memory.slice(0x2001, 0x2001 + 600), client.memory.slice(3, 603));
+      assertEquals(client.log, [
+        "read 100003 100",
+        "read 100103 100",
+        "read 100203 58",
+        "write 102001 100",
+        "write 102101 100",
+        "write 102201 58",
+      ]);
+    });
+  });
+}
+
+Deno.test("vfio-user rule 21: the IOMMU's permissions hold before any message is sent", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client, Prot.READ);
+    assertEquals(run(client, Do.WRITE, 0x10_0000, 4), Fault.PERMISSION);
+    assertEquals(client.log, []);
+    assertEquals(run(client, Do.READ, 0x10_0000, 4), 0);
+    assertEquals(run(client, Do.READ, 0x10_fffe, 4), Fault.UNMAPPED);
+    assertEquals(client.log, ["read 100000 4", "read 10fffe 2"]);
+  });
+});
+
+const head = (address: number, count: number) => bytes(u64(address), u64(count));
+/** Replies that do not fit a read of 4 bytes at 0x10_0000, and the fault of the access. */
+const WRONG: readonly [string, { errno?: number; body?: Uint8Array }, number][] = [
+  ["ENODEV, as QEMU answers with bus mastering off", { errno: 19 }, Fault.BUS_MASTER_OFF],
+  ["EACCES", { errno: 13 }, Fault.PERMISSION],
+  ["EPERM", { errno: 1 }, Fault.PERMISSION],
+  ["EFAULT", { errno: 14 }, Fault.NO_MEMORY],
+  ["errno 4000000000", { errno: 4_000_000_000 }, Fault.NO_MEMORY],
+  ["another address", { body: bytes(head(0x10_0004, 4), u32(1)) }, Fault.NO_MEMORY],
+  ["another count", { body: bytes(head(0x10_0000, 8), u64(1)) }, Fault.NO_MEMORY],
+  ["a count of 0", { body: head(0x10_0000, 0) }, Fault.NO_MEMORY],
+  ["less data than count", { body: bytes(head(0x10_0000, 4), new Uint8Array(3)) }, Fault.NO_MEMORY],
+  ["no data", { body: head(0x10_0000, 4) }, Fault.NO_MEMORY],
+  ["no body", { body: new Uint8Array(0) }, Fault.NO_MEMORY],
+];
+
+Deno.test("vfio-user rule 21: a reply that is an error, or does not echo address and count, is a fault", async () => {
+  for (const [, capabilities] of SOCKETS) {
+    const inspect = await withRemote((path) => {
+      using client = new RemoteClient(path, capabilities);
+      map(client);
+      for (const [name, reply, fault] of WRONG) {
+        client.answer = () => reply;
+        assertEquals(run(client, Do.READ, 0x10_0000, 4), fault, name);
+        client.answer = null;
+        assertEquals(run(client, Do.READ, 0x10_0000, 4), 0, `after ${name}`);
+      }
+      // A reply of 12 bytes to a write, as the specification's table has it.
+      client.answer = (_, address, count) => ({ body: bytes(u64(address), u32(count)) });
+      assertEquals(run(client, Do.WRITE, 0x10_0000, 4), 0);
+    });
+    assertEquals((inspect.metrics as { hungUp: number }).hungUp, 0);
+  }
+});
+
+Deno.test("vfio-user rule 21: commands that arrive while the server waits are executed after, in order", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client);
+    client.set(Register.ADDRESS, 0x10_0000);
+    client.set(Register.LENGTH, 16);
+    const sent: number[] = [];
+    client.answer = (command, address, count, data) => {
+      // Before the answer, a hundred commands of all kinds.
+      for (let i = 0; i < 100; i++) {
+        const id = 1000 + i;
+        const body = i % 2 === 0
+          ? wire.message(10, wire.regionWrite(0, 0x100, bytes(u32(i))), {
+            id,
+            flags: i % 4 === 0 ? 0x10 : 0,
+          })
+          : wire.message(9, wire.regionRead(0, 0x100, 4), { id });
+        client.main.send(body);
+        if (i % 4 !== 0) sent.push(id);
+      }
+      return client.ram(command, address, count, data);
+    };
+    client.main.send(
+      wire.message(10, wire.regionWrite(0, Register.COMMAND, bytes(u32(Do.READ))), { id: 999 }),
+    );
+    const first = client.until(999);
+    assertEquals(first.errno, 0);
+    for (const id of sent) {
+      const reply = client.until(id);
+      assertEquals(reply.errno, 0);
+      if (reply.command === 9) assertEquals(reply.body.subarray(16), bytes(u32(id - 1001)));
+    }
+  });
+});
+
+Deno.test("vfio-user rule 21: a client that answers late costs one fault, and its late reply is understood", async () => {
+  for (const [, capabilities] of SOCKETS) {
+    const inspect = await withRemote((path) => {
+      using client = new RemoteClient(path, capabilities);
+      map(client);
+      client.answer = () => null;
+      assertEquals(run(client, Do.READ, 0x10_0000, 4), Fault.NO_MEMORY);
+      const start = performance.now();
+      assertEquals(run(client, Do.READ, 0x10_0000, 4), Fault.NO_MEMORY);
+      assert(performance.now() - start < 900, "one that owes a reply is not waited for again");
+      assertEquals(client.log.length, 1);
+      // The first request had ID 1.
+      const on = client.twin ?? client.main;
+      on.send(wire.message(11, bytes(head(0x10_0000, 4), u32(7)), { id: 1, flags: 1 }));
+      client.answer = null;
+      client.memory.set([5, 0, 0, 0]);
+      while (run(client, Do.READ, 0x10_0000, 4) !== 0);
+      assertEquals(client.get(Register.BUFFER), 5);
+    }, { remoteTimeoutMs: 1000 });
+    const metrics = inspect.metrics as { remoteTimeouts: number; hungUp: number };
+    assertEquals([metrics.remoteTimeouts, metrics.hungUp], [1, 0]);
+  }
+});
+
+Deno.test("vfio-user rule 21: a client that goes away in the middle of an access is a fault, and the device lives on", async () => {
+  for (const [, capabilities] of SOCKETS) {
+    await withRemote((path) => {
+      {
+        using client = new RemoteClient(path, capabilities);
+        map(client);
+        client.set(0x40, 77);
+        client.set(Register.ADDRESS, 0x10_0000);
+        client.set(Register.LENGTH, 4);
+        client.main.send(
+          wire.message(10, wire.regionWrite(0, Register.COMMAND, bytes(u32(Do.READ))), { id: 5 }),
+        );
+        // A command behind it is still carried out.
+        client.main.send(
+          wire.message(10, wire.regionWrite(0, 0x44, bytes(u32(78))), { id: 6, flags: 0x10 }),
+        );
+      }
+      using next = new RemoteClient(path, capabilities);
+      assertEquals([next.get(Register.STATUS) | 0, next.get(0x40)], [Fault.NO_MEMORY, 77]);
+      if (capabilities.twin_socket === undefined) assertEquals(next.get(0x44), 78);
+      assertEquals(run(next, Do.READ, 0x10_0000, 4), Fault.UNMAPPED);
+    });
+  }
+});
+
+Deno.test("vfio-user rule 21: garbage in place of a reply ends the connection, not the server", async () => {
+  const garbage: [string, Uint8Array][] = [
+    ["a header that cannot be", new Uint8Array(64).fill(0xff)],
+    ["a size of 3", wire.message(11, new Uint8Array(0), { id: 1, flags: 1, size: 3 })],
+  ];
+  for (const [name, junk] of garbage) {
+    for (const [, capabilities] of SOCKETS) {
+      await withRemote((path) => {
+        {
+          using client = new RemoteClient(path, capabilities);
+          map(client);
+          client.set(Register.ADDRESS, 0x10_0000);
+          client.set(Register.LENGTH, 4);
+          client.main.send(
+            wire.message(10, wire.regionWrite(0, Register.COMMAND, bytes(u32(Do.READ)))),
+          );
+          (client.twin ?? client.main).send(junk);
+          client.main.stream.wait(1, 5000);
+        }
+        using next = new RemoteClient(path, capabilities);
+        assertEquals(next.get(Register.STATUS) | 0, Fault.NO_MEMORY, name);
+      });
+    }
+  }
+});
+
+Deno.test("vfio-user rule 21: what is no reply of ours on the twin socket ends the connection", async () => {
+  const inspect = await withRemote((path) => {
+    const [, capabilities] = SOCKETS[1]!;
+    for (
+      const junk of [
+        wire.message(4, new Uint8Array(16)),
+        wire.message(11, new Uint8Array(0), { flags: 1 }),
+      ]
+    ) {
+      using client = new RemoteClient(path, capabilities);
+      client.twin!.send(junk);
+      assertEquals(client.main.receive(), "eof");
+    }
+  });
+  assertEquals((inspect.metrics as { hungUp: number }).hungUp, 2);
+});
+
+Deno.test("vfio-user rule 21: a flood while the server waits ends the connection", async () => {
+  const inspect = await withRemote((path) => {
+    {
+      using client = new RemoteClient(path);
+      map(client);
+      client.set(Register.ADDRESS, 0x10_0000);
+      client.set(Register.LENGTH, 4);
+      client.main.send(
+        wire.message(10, wire.regionWrite(0, Register.COMMAND, bytes(u32(Do.READ))), {
+          flags: 0x10,
+        }),
+      );
+      const flood = wire.message(10, wire.regionWrite(0, 0, new Uint8Array(4)), { flags: 0x10 });
+      let result = 0;
+      for (let i = 0; i < 100_000 && result === 0; i++) {
+        result = client.main.send(flood);
+        if (client.main.stream.pendingBytes > 0) {
+          client.main.stream.wait(4, 1000);
+          result = Math.min(0, client.main.stream.flush());
+        }
+      }
+      assert(result < 0, "the server took all of it");
+    }
+    using next = new RemoteClient(path);
+    assertEquals(next.get(Register.STATUS) | 0, Fault.NO_MEMORY);
+  }, { remoteTimeoutMs: 60_000 });
+  assertEquals((inspect.metrics as { hungUp: number }).hungUp, 1);
+});
+
+Deno.test("vfio-user rule 21: DMA of a device's own accord goes between commands that are on their way", async () => {
+  for (const [, capabilities] of SOCKETS) {
+    await withRemote((path) => {
+      using client = new RemoteClient(path, capabilities);
+      map(client);
+      client.memory.forEach((_, at) => client.memory[at] = at * 13);
+      const wide = (register: number, value: number) =>
+        client.call(10, wire.regionWrite(0, register, bytes(u64(value))));
+      for (
+        const [source, destination, command] of [
+          [0x10_0000, 0x4_0000, 1],
+          [0x4_0000, 0x10_8000, 3],
+        ]
+      ) {
+        wide(0x80, source!);
+        wide(0x88, destination!);
+        wide(0x90, 4096);
+        wide(0x98, command!);
+        // The client never stops asking, and every answer is the one to its question.
+        const end = performance.now() + 5000;
+        for (let i = 0;; i++) {
+          client.set(0x04, i);
+          assertEquals(client.get(0x04), ~i >>> 0);
+          if ((client.get(0x98) & 1) === 0) break;
+          assert(performance.now() < end, "the transfer never ended");
+        }
+      }
+      assertEquals(client.log, ["read 100000 1000", "write 108000 1000"]);
+      assertEquals(client.memory.slice(0x8000, 0x9000), client.memory.slice(0, 0x1000));
+    }, { device: "edu" });
+  }
+});
+
+Deno.test("vfio-user rule 21: a client that goes while the device's own access waits is a fault, and no more", async () => {
+  await withRemote((path) => {
+    for (const [, capabilities] of SOCKETS) {
+      {
+        using client = new RemoteClient(path, capabilities);
+        map(client);
+        const wide = (register: number, value: number) =>
+          client.call(10, wire.regionWrite(0, register, bytes(u64(value))));
+        wide(0x80, 0x10_0000);
+        wide(0x88, 0x4_0000);
+        wide(0x90, 16);
+        wide(0x98, 1);
+        // Leaves when it is asked, without an answer.
+        const on = client.twin ?? client.main;
+        on.stream.wait(1, 5000);
+      }
+      using next = new RemoteClient(path, capabilities);
+      assertEquals(next.get(0x98) & 1, 0, "the transfer has ended");
+      assertEquals(next.get(0), 0x0100_00ed);
+    }
+  }, { device: "edu" });
+});
+
+Deno.test("vfio-user rule 21: a pin on remote memory is a copy, whose changes are sent when it ends", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client);
+    client.memory.fill(1, 0, 0x100);
+    assertEquals(run(client, Do.PIN, 0x10_0000, 0x100), 0);
+    assertEquals(client.log, ["read 100000 100"]);
+    client.memory[0x80] = 99;
+    client.set(Register.ARGUMENT, 5);
+    client.set(Register.COMMAND, Do.FILL);
+    assertEquals(client.memory[0], 1, "nothing is there yet");
+    client.set(Register.COMMAND, Do.RELEASE);
+    assertEquals(client.memory.slice(0, 0x100), new Uint8Array(0x100).fill(5));
+    assertEquals(client.log.slice(1), ["write 100000 100"]);
+    // Not written to: nothing is sent.
+    assertEquals(run(client, Do.PIN, 0x10_0000, 0x100), 0);
+    client.set(Register.COMMAND, Do.RELEASE);
+    assertEquals(client.log.slice(2), ["read 100000 100"]);
+  });
+});
+
+Deno.test("vfio-user rule 21: a pin for writing alone reads nothing, and is sent whole when it ends", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client, Prot.WRITE);
+    assertEquals(run(client, Do.PIN_WRITE, 0x10_0000, 0x80), 0);
+    client.set(Register.ARGUMENT, 6);
+    client.set(Register.COMMAND, Do.FILL);
+    client.set(Register.COMMAND, Do.RELEASE);
+    assertEquals(client.log, ["write 100000 80"]);
+    assertEquals(client.memory.slice(0, 0x81), new Uint8Array(0x81).fill(6, 0, 0x80));
+  });
+});
+
+Deno.test("vfio-user rule 20: UNMAP of remote memory waits for its pin, whose bytes are sent before the reply", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path, { max_msg_fds: 8, twin_socket: { supported: true } });
+    map(client);
+    for (
+      const [register, value] of [
+        [StreamerRegister.SOURCE, 0x10_0000],
+        [StreamerRegister.DESTINATION, 0x10_8000],
+        [StreamerRegister.LENGTH, 0x4000],
+      ]
+    ) {
+      client.set(register!, value!);
+      client.set(register! + 4, 0);
+    }
+    client.memory.forEach((_, at) => client.memory[at] = at < 0x4000 ? 1 + at % 255 : 0);
+    client.set(StreamerRegister.COMMAND, StreamerCommand.START);
+    assertEquals(client.get(StreamerRegister.STATUS), StreamerStatus.RUNNING);
+    assertEquals(client.call(3, dmaUnmap(0x10_0000, 0x1_0000)).errno, 0);
+    assertEquals(client.get(StreamerRegister.STATUS), StreamerStatus.DONE);
+    assertEquals(client.memory.slice(0x8000, 0xc000), client.memory.slice(0, 0x4000));
+  }, { device: "streamer" });
+});
+
+Deno.test("vfio-user rule 21: remote memory is bounded for each client, and told so", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    assertEquals(client.call(2, dmaMap(0, 2 ** 47)).errno, 0);
+    assertEquals(client.call(2, dmaMap(2 ** 48, 0x1000)).errno, 12);
+    assertEquals(client.call(3, dmaUnmap(0, 2 ** 47)).errno, 0);
+    assertEquals(client.call(2, dmaMap(2 ** 48, 0x1000)).errno, 0);
+    // An address inside a page keeps its alignment.
+    assertEquals(client.call(2, dmaMap(0x10_0003, 0x100)).errno, 0);
+    assertEquals(run(client, Do.READ, 0x10_0003, 4), 0);
+    assertEquals(run(client, Do.READ_U32, 0x10_0005), 0);
+    assertEquals(client.log, ["read 100003 4", "read 100005 4"]);
+  });
+});
