@@ -180,6 +180,11 @@ export class Reactor implements Disposable {
     this.#changed();
   }
 
+  /** Whether tasks wait for the next turn, which a handler that goes on by itself would keep waiting. */
+  get hasTasks(): boolean {
+    return this.#posted.length > 0;
+  }
+
   /** Calls `handler` whenever another thread has used {@linkcode wakeReactor}, which may be once for several times. */
   onWake(handler: () => void): void {
     this.#wakeHandlers.push(handler);

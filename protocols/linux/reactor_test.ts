@@ -159,6 +159,16 @@ Deno.test("Reactor.post() runs tasks once, those posted meanwhile in the next tu
   }
 });
 
+Deno.test("Reactor.hasTasks tells of tasks for the next turn until they run", () => {
+  using reactor = new Reactor();
+  assertEquals(reactor.hasTasks, false);
+  let during: boolean | null = null;
+  reactor.post(() => during = reactor.hasTasks);
+  assertEquals(reactor.hasTasks, true);
+  reactor.turn();
+  assertEquals([during, reactor.hasTasks], [false, false]);
+});
+
 Deno.test("Reactor gives what a handler throws to onError, or throws it when the turn is done", () => {
   const errors: unknown[] = [];
   using reporting = new Reactor({ onError: (error) => errors.push(error) });

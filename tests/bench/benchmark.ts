@@ -60,6 +60,8 @@ export interface Benchmark {
   readonly about: string;
   /** Left out of `--quick` unless it is named: too long for it. */
   readonly slow?: true;
+  /** Left out unless it or its group is named: it needs what not every machine has. */
+  readonly onDemand?: true;
   run(context: BenchContext): Promise<Outcome>;
 }
 

@@ -52,12 +52,15 @@ export function parseBenchCommand(
 ): BenchCommand {
   const command = new Command("bench")
     .usage("[options] [NAME...]")
-    .description("Measures the house. NAME is a benchmark or a group; all of them unless told.")
+    .description(
+      "Measures the house. NAME is a benchmark or a group; all that need no guest unless told.",
+    )
     .argument("[NAME...]", "benchmarks or groups to run")
     .option("--json <file>", "write results, samples and ratios to FILE")
     .option("--compare <file>", "print the change since the run that FILE holds")
     .option("--list", "print the benchmarks there are, and run nothing")
     .option("--quick", "few short rounds: shows that it works, measures roughly")
+    .option("--vm", "run the group vm, under QEMU and Linux, which are fetched the first time")
     .option("--check", "exit 1 when a bar is missed")
     .option("--seed <n>", "of access orders and contents", parseSeed, DEFAULT_SEED)
     .exitOverride()
@@ -73,7 +76,7 @@ export function parseBenchCommand(
     );
   }
   const options = command.opts();
-  const names = command.processedArgs[0];
+  const names = [...command.processedArgs[0], ...options.vm === true ? ["vm"] : []];
   const pace = options.quick === true ? "quick" : "full";
   return {
     kind: options.list === true ? "list" : "run",
@@ -93,7 +96,9 @@ function select(
   pace: BenchCommand["pace"],
 ): Benchmark[] {
   const all = groups.flatMap((group) => group.benchmarks);
-  if (names.length === 0) return all.filter(({ slow }) => pace === "full" || !slow);
+  if (names.length === 0) {
+    return all.filter(({ slow, onDemand }) => (pace === "full" || !slow) && !onDemand);
+  }
   const known = [...groups.map((group) => group.name), ...all.map((benchmark) => benchmark.name)];
   for (const name of names) {
     if (!known.includes(name)) {

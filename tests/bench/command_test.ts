@@ -15,6 +15,7 @@ const groups: readonly BenchmarkGroup[] = [
     peers: [],
   },
   { name: "sockets", benchmarks: [benchmark("sockets", "round-trip")], peers: [] },
+  { name: "vm", benchmarks: [{ ...benchmark("vm", "boot"), onDemand: true }], peers: [] },
 ];
 
 function parse(...args: readonly string[]) {
@@ -62,6 +63,12 @@ Deno.test("parseBenchCommand() leaves slow ones out of --quick unless they are n
   assertEquals(names("--quick"), ["read-4k", "round-trip"]);
   assertEquals(names("--quick", "core"), ["read-4k"]);
   assertEquals(names("--quick", "read-1m"), ["read-1m"]);
+});
+
+Deno.test("parseBenchCommand() runs what needs a guest when it is named, and by --vm alone", () => {
+  assertEquals(names("vm"), ["boot"]);
+  assertEquals(names("--vm"), ["boot"]);
+  assertEquals(names("--vm", "sockets"), ["round-trip", "boot"]);
 });
 
 const bad: readonly [readonly string[], string][] = [

@@ -5,5 +5,7 @@
 
 import type { BenchmarkGroup } from "./benchmark.ts";
 import { core } from "./core.ts";
+import { vfioUser } from "./vfio_user.ts";
+import { vm } from "./vm.ts";
 
-export const groups: readonly BenchmarkGroup[] = [core];
+export const groups: readonly BenchmarkGroup[] = [core, vfioUser, vm];

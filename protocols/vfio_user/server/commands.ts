@@ -303,10 +303,10 @@ export class Commands {
       closeAll(descriptors);
       return this.#responder.fail(result);
     }
-    const [descriptor, ...unused] = descriptors;
-    closeAll(unused);
+    const descriptor = descriptors[0] ?? null;
+    if (descriptors.length > 1) closeAll(descriptors.slice(1));
     this.#answer(
-      this.#parts.dma.map(request, descriptor ?? null, this.#remote, this.#inForce.maxDmaMaps),
+      this.#parts.dma.map(request, descriptor, this.#remote, this.#inForce.maxDmaMaps),
     );
   }
 

@@ -52,6 +52,11 @@ export class Doorbells {
     return { subRegions, descriptors };
   }
 
+  /** How many the client has. */
+  get count(): number {
+    return this.#rung.size;
+  }
+
   /** Closes all eventfds. */
   close(): void {
     for (const { eventFd, registration } of this.#rung.values()) {

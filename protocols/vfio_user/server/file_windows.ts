@@ -84,14 +84,13 @@ export class FileWindows {
   ): FilePart | number {
     try {
       if (!isOpenFor(descriptor.fd, access)) return -Errno.EACCES;
-      // Seals stay, so a file that is mapped need not be judged again.
-      const kind = this.#sealed.has(`${fileIdentity(status)}:${access}`)
-        ? "sealed"
-        : shareable(descriptor.fd, access);
+      // Seals stay, so a file that is mapped need not be judged again, nor asked for its size.
+      const known = this.#sealed.has(`${fileIdentity(status)}:${access}`);
+      const kind = known ? "sealed" : shareable(descriptor.fd, access, status);
       if (kind === "refused") return -Errno.EACCES;
       if (offset + length > status.size) return -Errno.EINVAL;
       return kind === "sealed"
-        ? this.#map(descriptor, offset, length, access)
+        ? this.#map(descriptor, offset, length, access, known ? status : undefined)
         : this.#copy(descriptor, status, offset, length, access);
     } finally {
       descriptor.close();
@@ -103,8 +102,9 @@ export class FileWindows {
     offset: number,
     length: number,
     access: MappingAccess,
+    status: FileStatus | undefined,
   ): FilePart | number {
-    const part = this.#files.acquire(descriptor.fd, offset, length, access);
+    const part = this.#files.acquire(descriptor.fd, offset, length, access, status);
     if (typeof part === "number") return part;
     const { buffer } = part.bytes;
     let shown = this.#mapped.get(buffer);
