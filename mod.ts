@@ -44,6 +44,7 @@ export {
   type FaultReport,
   type MachineIommu,
   type MachineMemory,
+  type MigrateOptions,
   type Mode,
   type Plugged,
   type PlugOptions,

@@ -6,6 +6,13 @@
  * written once and runs in every mode and via it names: buffers come from
  * {@linkcode ScenarioContext.dmaBuffer}, which maps them the way the mode asks for.
  *
+ * One rule keeps a scenario fit for every via: while an unmap, detach or attach waits for
+ * DMA of a device that is in flight, registers and configuration space of that device are
+ * not accessed, nothing is mapped for it, and its dirty pages are not asked for. vfio-user
+ * answers the commands of a socket in their order, so these would wait for what only time
+ * can end. Move the clock on instead, look by `target.inspect()`, or use another device.
+ * Via `vfio-user` such an access throws.
+ *
  * @module
  */
 
@@ -144,6 +151,15 @@ export interface DmaBufferOptions {
   readonly iova?: Iova;
 }
 
+/** How a device is moved. */
+export interface MigrateOptions {
+  /**
+   * What goes on while the device still runs and what it has is copied already: pre-copy. The
+   * device stops when it resolves. Without, it stops at once: stop-and-copy.
+   */
+  readonly preCopy?: () => Promise<void> | void;
+}
+
 /** What a scenario is given. */
 export interface ScenarioContext {
   /** The mode of this run. */
@@ -173,6 +189,14 @@ export interface ScenarioContext {
     options: Options,
     placement?: PlugOptions,
   ): Promise<Plugged<Driver>>;
+
+  /**
+   * Moves the device to another home, as live migration of a guest does: to a model made anew, via
+   * `vfio-user` in another process. It goes on where it was, with `device` as its handle;
+   * messages that have arrived and were not taken are still there.
+   * @throws {Error} when its model cannot migrate
+   */
+  migrate(device: Plugged<unknown>, options?: MigrateOptions): Promise<void>;
 
   /** Guest memory that the device can reach, scattered over RAM unless in identity mode. */
   dmaBuffer(

@@ -133,6 +133,11 @@ export const UNIT_GATES: readonly Gate[] = [
   testGate("examples", ["mod.ts", "README.md"], "--doc"),
 ];
 
+/** What a gate could not do on this machine, as it says itself: lines that begin with `SKIPPED`, once each. */
+export function skippedLoudly(output: string): string[] {
+  return [...new Set(output.split("\n").filter((line) => line.startsWith("SKIPPED")))];
+}
+
 /** Runs gates one after another, a line each as they end. @returns the process's exit code */
 export async function runGates(gates: readonly Gate[]): Promise<number> {
   let passed = 0;
@@ -151,6 +156,7 @@ export async function runGates(gates: readonly Gate[]): Promise<number> {
       `${result.failed > 0 ? "FAIL" : "ok  "}  ${result.name.padEnd(12)} ${seconds} s  ${counts}`,
     );
     if (result.failed > 0) print(result.output.trimEnd());
+    else for (const line of skippedLoudly(result.output)) print(line);
   }
   print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed > 0 ? 1 : 0;

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { countJunit, countScenarios, runGate } from "./gates.ts";
+import { countJunit, countScenarios, runGate, skippedLoudly } from "./gates.ts";
 
 const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="3" failures="1" errors="0" time="0.1">
@@ -29,4 +29,9 @@ Deno.test("runGate() reports a command that fails with all it printed", async ()
   const result = await runGate({ name: "x", args: ["eval", "console.log('seen'); Deno.exit(4)"] });
   assertEquals([result.passed, result.failed], [0, 1]);
   assertStringIncludes(result.output, "seen");
+});
+
+Deno.test("skippedLoudly() finds what a gate could not do, and says it once", () => {
+  const output = "running\nSKIPPED: no QEMU\nok\nSKIPPED: no QEMU\n1 SKIPPED\n";
+  assertEquals(skippedLoudly(output), ["SKIPPED: no QEMU"]);
 });

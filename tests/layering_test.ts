@@ -17,7 +17,17 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   devices: [],
   protocols: ["valibot", "@std/path"],
   harness: ["valibot", "@commander-js/extra-typings", "@std/path", "@std/fmt/colors"],
-  web: ["valibot", "@std/path"],
+  web: [
+    "valibot",
+    "@std/path",
+    "hono",
+    "prom-client",
+    "esbuild",
+    "preact",
+    "preact/hooks",
+    "@preact/signals",
+    "uplot",
+  ],
 };
 const TOP_LEVEL = new Set([
   ...LAYERS,

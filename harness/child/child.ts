@@ -12,6 +12,7 @@ import {
   STDERR_MARK,
 } from "./child_protocol.ts";
 import { describeError, describeScenarioError } from "../run/describe_error.ts";
+import type { RunWatch, Teller } from "../observe/run_watch.ts";
 import { runScenario } from "../run/run_scenario.ts";
 import type { Scenario } from "../scenario.ts";
 
@@ -120,8 +121,19 @@ function watchTimers(): void {
   globalThis.setInterval = watched(globalThis.setInterval);
 }
 
+let teller: Teller | null = null;
+
+/** Loaded when somebody watches: a child that nobody does starts without. */
+async function watchFor(request: RunRequest): Promise<RunWatch | null> {
+  if (request.observe === undefined) return null;
+  const { RunWatch, Teller } = await import("../observe/run_watch.ts");
+  teller ??= new Teller();
+  return new RunWatch(teller, request.observe);
+}
+
 async function run(request: RunRequest): Promise<void> {
   send({ kind: "event", id: request.id, event: { kind: "begin" } });
+  const watch = await watchFor(request);
   const module = await import(request.file) as { readonly default: Scenario };
   await runScenario(module.default, request, {
     emit: (event) => send({ kind: "event", id: request.id, event }),
@@ -129,6 +141,7 @@ async function run(request: RunRequest): Promise<void> {
       await surfaced();
       return strays;
     },
+    watch,
   });
 }
 

@@ -6,8 +6,10 @@
  * @module
  */
 
+import type { ObserveRequest } from "../observe/observation.ts";
 import type { RunEvent } from "../run/run_events.ts";
 import type { Mode, Via } from "../scenario.ts";
+import type { Variant } from "../via/variant.ts";
 
 /** One run, as the child is asked for it. */
 export interface RunRequest {
@@ -18,9 +20,15 @@ export interface RunRequest {
   readonly file: string;
   readonly mode: Mode;
   readonly via: Via;
+  /** How the via's protocol is used; as it is by itself unless told. */
+  readonly variant?: Variant;
   readonly seed: number;
   /** Whether DMA and steps are traced. */
   readonly trace: "on" | "off";
+  /** Whether messages of the via's protocol are told. */
+  readonly messages: "on" | "off";
+  /** Who watches it; absent when nobody does. */
+  readonly observe?: ObserveRequest;
 }
 
 /** Parent to child. */

@@ -49,6 +49,16 @@ const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
   }),
   v.strictObject({ kind: v.literal("trace"), events: v.array(ChromeEventSchema) }),
   v.strictObject({
+    kind: v.literal("messages"),
+    messages: v.array(v.strictObject({
+      connection: v.string(),
+      timeNs: count,
+      direction: v.picklist([">", "<"]),
+      descriptors: count,
+      bytes: v.pipe(v.string(), v.base64()),
+    })),
+  }),
+  v.strictObject({
     kind: v.literal("end"),
     durationMs: milliseconds,
     metrics: MetricsSchema,

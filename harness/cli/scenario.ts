@@ -4,11 +4,14 @@
  */
 
 import { setColorEnabled } from "@std/fmt/colors";
-import { BUILT_MODES, BUILT_VIAS } from "../via/availability.ts";
+import type { Via } from "../scenario.ts";
+import { BUILT_MODES, USUAL_VIAS } from "../via/availability.ts";
+import { prepareVias } from "../via/prepare.ts";
 import { type Catalog, loadCatalog } from "../run/catalog.ts";
 import type { ChildProcess } from "../child/child_process.ts";
 import { describeError } from "../run/describe_error.ts";
 import { ChromeTraceFile } from "../export/chrome_trace_file.ts";
+import { MessageFile, messageFormat, type MessageRun } from "../export/message_file.ts";
 import { type CatalogEntry, type PlannedRun, planRuns } from "../run/plan.ts";
 import { dot } from "../report/dot.ts";
 import { jsonReport } from "../report/json.ts";
@@ -19,7 +22,8 @@ import { pretty } from "../report/pretty.ts";
 import type { MakeReporter, Summary } from "../report/reporter.ts";
 import { COLOURED, PLAIN } from "../report/style.ts";
 import { tap } from "../report/tap.ts";
-import { Runner } from "../run/runner.ts";
+import { Runner, type RunnerListener } from "../run/runner.ts";
+import { viaLabel } from "../via/variant.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
 import { openOutputs, writeOutput } from "./output_file.ts";
@@ -51,6 +55,37 @@ function columns(terminal: Terminal): number {
   }
 }
 
+/** Who looks on while the runs are made: the dashboard, which this layer does not know. */
+export interface Onlooker {
+  /** Is told what the reporters are told, and more. */
+  readonly listener: RunnerListener;
+  /** The link for people. */
+  readonly link: string;
+  /** The runs are over: resolves when nobody looks on any more, or at once when `interrupted` is. */
+  close(interrupted: Promise<void>): Promise<void>;
+}
+
+/** Brings an {@linkcode Onlooker} to the port. @throws {UsageError} when it cannot be had */
+export type OpenOnlooker = (entries: readonly CatalogEntry[], port: number) => Promise<Onlooker>;
+
+/** Gives everything to both; the first is the one that counts. */
+function together(first: RunnerListener, second: RunnerListener | null): RunnerListener {
+  if (second === null) return first;
+  return {
+    started: (run) => (second.started(run), first.started(run)),
+    progress: (run, done, total) => (
+      second.progress(run, done, total), first.progress(run, done, total)
+    ),
+    finished: (report, run) => (second.finished(report, run), first.finished(report, run)),
+    trace: (events, run) => (second.trace(events, run), first.trace(events, run)),
+    messages: (run, messages) => (
+      second.messages?.(run, messages), first.messages?.(run, messages)
+    ),
+    event: (run, event) => second.event?.(run, event),
+    observe: (run) => second.observe?.(run) ?? null,
+  };
+}
+
 /** What Ctrl-C ends: whatever is going on at the moment. */
 class Interrupt {
   /** What to do about it now. */
@@ -70,6 +105,11 @@ class Interrupt {
 
   get happened(): boolean {
     return this.#happened;
+  }
+
+  /** Resolves with the first Ctrl-C from now on; what was going on has ended by itself. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.action = resolve);
   }
 }
 
@@ -102,18 +142,19 @@ function filter(entries: readonly CatalogEntry[], command: ScenarioCommand): Cat
 
 function plan(entries: readonly CatalogEntry[], command: ScenarioCommand): PlannedRun[] {
   const modes = command.modes ?? BUILT_MODES;
-  const vias = command.vias ?? BUILT_VIAS;
-  const { seed, repeat, shard } = command;
-  const runs = planRuns(entries, { modes, vias, seed, repeat });
+  const vias = command.vias ?? USUAL_VIAS;
+  const { variants, seed, repeat, shard } = command;
+  const runs = planRuns(entries, { modes, vias, variants, seed, repeat });
   if (runs.length === 0) {
     const can = entries.slice(0, 8).map(({ name, modes, vias }) =>
       `${name} runs in ${modes.join(", ")} via ${vias.join(", ")}`
     );
+    const how = variants === null ? "" : ` with variant ${variants.join(", ")}`;
     throw new UsageError(
-      `Nothing to run in ${modes.join(", ")} via ${vias.join(", ")}: ${can.join("; ")}`,
+      `Nothing to run in ${modes.join(", ")} via ${vias.join(", ")}${how}: ${can.join("; ")}`,
     );
   }
-  return shard === null ? runs : planRuns(entries, { modes, vias, seed, repeat, shard });
+  return shard === null ? runs : planRuns(entries, { modes, vias, variants, seed, repeat, shard });
 }
 
 async function runAll(
@@ -121,8 +162,12 @@ async function runAll(
   catalog: Catalog,
   command: ScenarioCommand,
   trace: ChromeTraceFile | null,
+  messages: MessageFile | null,
+  onlooker: Onlooker | null,
+  missing: ReadonlyMap<Via, string>,
   interrupt: Interrupt,
 ): Promise<Summary> {
+  const messageRuns = new Map<PlannedRun, MessageRun>();
   const coloured = command.colour === "auto" && stdout.isTerminal && !Deno.noColor;
   if (coloured) setColorEnabled(true);
   const reporter = MAKE_REPORTER[command.reporter]({
@@ -136,17 +181,27 @@ async function runAll(
     timeoutMs: command.timeoutMs,
     afterFailure: command.afterFailure,
     trace: trace === null ? "off" : "on",
+    messages: messages === null && onlooker === null ? "off" : "on",
     child: catalog.child,
-    listener: {
-      started: (run) => progress.started(run),
+    skip: ({ via }) => missing.get(via) ?? null,
+    listener: together({
+      started: (run) => {
+        progress.started(run);
+        const { mode, via, variant, seed } = run;
+        const label = `${run.entry.name} ${mode} via ${viaLabel(via, variant)} seed ${seed}`;
+        messageRuns.set(run, { label, startedMs: performance.now() });
+      },
       progress: (run, done, total) => progress.progress(run, done, total),
       finished: (report, run) => {
         progress.clear();
         reporter.finished(report);
         progress.finished(run);
+        messages?.end(messageRuns.get(run)!);
+        messageRuns.delete(run);
       },
       trace: (events) => trace?.add(events),
-    },
+      messages: (run, some) => messages?.add(messageRuns.get(run)!, some),
+    }, onlooker?.listener ?? null),
   });
   interrupt.action = () => runner.interrupt();
   if (interrupt.happened) runner.interrupt();
@@ -164,10 +219,10 @@ async function runAll(
   return summary;
 }
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[], open: OpenOnlooker | null): Promise<number> {
   const command = parseScenarioCommand(args, (text) => stdout.write(text));
   if (command === null) return PASSED;
-  const { json, junit, trace } = command;
+  const { json, junit, trace, messages } = command;
   const interrupt = new Interrupt();
   let loading: ChildProcess | null = null;
   interrupt.action = () => loading?.kill();
@@ -178,6 +233,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (interrupt.happened) return INTERRUPTED;
     throw error;
   }
+  let onlooker: Onlooker | null = null;
   try {
     const entries = filter(catalog.entries, command);
     if (command.list === "list") {
@@ -186,23 +242,53 @@ async function main(args: readonly string[]): Promise<number> {
       return PASSED;
     }
     const runs = plan(entries, command);
-    const outputs = openOutputs({ json, junit, trace });
+    if (command.dashboard !== null) {
+      if (open === null) {
+        throw new UsageError("Cannot serve --dashboard from here: start it as deno task scenario");
+      }
+      onlooker = await open(entries, command.dashboard);
+      stderr.write(`dashboard ${onlooker.link}\n`);
+    }
+    const outputs = openOutputs({ json, junit, trace, messages });
     const traceFile = outputs.trace === null ? null : new ChromeTraceFile(outputs.trace);
+    const messageFile = messages === null || outputs.messages === null
+      ? null
+      : new MessageFile(outputs.messages, messageFormat(messages));
+    const missing = await prepareVias(new Set(runs.map(({ via }) => via)), stderr);
+    for (const [via, why] of missing) {
+      // Elsewhere a machine may do without; there nobody would see that it did.
+      if (Deno.env.get("CI") === "true") {
+        stderr.write(`FAILED: nothing can run via ${via} here. ${why}\n`);
+        return FAILED;
+      }
+      stderr.write(`SKIPPED: all runs via ${via}. ${why.replaceAll("\n", "; ")}\n`);
+    }
     stderr.write(`seed ${command.seed}, ${runs.length} runs, ${command.jobs} at a time\n`);
-    const summary = await runAll(runs, catalog, command, traceFile, interrupt);
+    const summary = await runAll(
+      runs,
+      catalog,
+      command,
+      traceFile,
+      messageFile,
+      onlooker,
+      missing,
+      interrupt,
+    );
     if (outputs.json !== null) writeOutput(outputs.json, jsonReport(summary));
     if (outputs.junit !== null) writeOutput(outputs.junit, junitReport(summary));
     traceFile?.close();
+    messageFile?.close();
     if (interrupt.happened) return INTERRUPTED;
     return summary.runs.some(({ status }) => status === "failed") ? FAILED : PASSED;
   } finally {
     catalog.child.kill();
+    await onlooker?.close(interrupt.happened ? Promise.resolve() : interrupt.next());
   }
 }
 
-async function exitCode(args: readonly string[]): Promise<number> {
+async function exitCode(args: readonly string[], open: OpenOnlooker | null): Promise<number> {
   try {
-    return await main(args);
+    return await main(args, open);
   } catch (error) {
     if (error instanceof UsageError) {
       stderr.write(`${error.message}\nSee deno task scenario --help\n`);
@@ -213,11 +299,17 @@ async function exitCode(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) {
+/** The whole command: runs, reports, and ends the process. `open` brings the dashboard, where there is one. */
+export async function scenarioCommand(
+  args: readonly string[],
+  open: OpenOnlooker | null = null,
+): Promise<never> {
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     stderr.write(`Internal error of the scenario runner: ${describeError(event.reason)}\n`);
     Deno.exit(INTERNAL);
   });
-  Deno.exit(await exitCode(Deno.args));
+  Deno.exit(await exitCode(args, open));
 }
+
+if (import.meta.main) await scenarioCommand(Deno.args);

@@ -5,9 +5,10 @@
  */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { BUILT_MODES, BUILT_VIAS } from "../via/availability.ts";
+import { BUILT_MODES, BUILT_VIAS, USUAL_VIAS } from "../via/availability.ts";
 import { randomSeed, SEED_LIMIT } from "../random.ts";
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
+import { type Variant, VARIANTS } from "../via/variant.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -21,6 +22,8 @@ export interface ScenarioCommand {
   /** Null when none was named: all that are built. */
   readonly modes: readonly Mode[] | null;
   readonly vias: readonly Via[] | null;
+  /** Null for the usual ones. */
+  readonly variants: readonly (Variant | "none")[] | null;
   readonly grep: RegExp | null;
   /** Any of these; empty for no filter. */
   readonly tags: readonly string[];
@@ -34,11 +37,15 @@ export interface ScenarioCommand {
   readonly json: string | null;
   readonly junit: string | null;
   readonly trace: string | null;
+  readonly messages: string | null;
   /** `index` from 0. */
   readonly shard: { readonly index: number; readonly count: number } | null;
   readonly colour: "auto" | "never";
+  /** Port of the dashboard, 0 for any that is free; null without one. */
+  readonly dashboard: number | null;
 }
 
+const VARIANT_NAMES: readonly (Variant | "none")[] = ["none", ...VARIANTS];
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_REPEAT = 100_000;
 const MAX_JOBS = 256;
@@ -88,7 +95,7 @@ function path(text: string): string {
 
 /** Names of modes or vias that are both known and built. */
 function choose<T extends string>(
-  flag: "--mode" | "--via",
+  flag: "--mode" | "--via" | "--variant",
   named: readonly string[] | undefined,
   known: readonly T[],
   built: readonly T[],
@@ -121,7 +128,13 @@ function command() {
     .option("--mode <M,...>", `modes: ${MODES.join(", ")}; all that are built unless told`, list)
     .option(
       "--via <V,...>",
-      `where devices live: ${VIAS.join(", ")}; what is built unless told`,
+      `where devices live: ${VIAS.join(", ")}; ${USUAL_VIAS.join(" and ")} unless told`,
+      list,
+    )
+    .option(
+      "--variant <V,...>",
+      `how a via's protocol is used: ${VARIANT_NAMES.join(", ")}; none, and a share of the ` +
+        `scenarios in each other, unless told`,
       list,
     )
     .option("-g, --grep <RE>", "only scenarios whose name matches", expression)
@@ -157,9 +170,17 @@ function command() {
     .option("--junit <F>", "write the report as JUnit XML", path)
     .option("--trace <F>", "write steps, DMA, faults and mappings as a Chrome trace", path)
     .option("--pcap <F>", "write the frames of NICs (not built yet)", path)
-    .option("--messages <F>", "write the messages of vfio-user (not built yet)", path)
+    .option(
+      "--messages <F>",
+      "write the messages of vfio-user, one line each, or for Wireshark to a name with .pcapng",
+      path,
+    )
     .option("--shard <I/N>", "only the I-th of N parts of the runs", shard)
-    .option("--dashboard [PORT]", "watch the runs in a browser (not built yet)")
+    .option(
+      "--dashboard [PORT]",
+      "watch the runs in a browser, as --dashboard=PORT; any free port unless told",
+      integer("A port", 0, 65_535),
+    )
     .option("--no-color", "no colours; they are off anyway beside a terminal")
     .addHelpText(
       "after",
@@ -169,23 +190,17 @@ function command() {
 }
 
 /** What the runner cannot do yet, each with what it waits for. */
-function refuseUnbuilt(flags: { pcap?: string; messages?: string; dashboard?: string | true }) {
+function refuseUnbuilt(flags: { pcap?: string }) {
   if (flags.pcap !== undefined) {
     throw new UsageError(
       "Cannot write --pcap: it records the frames of a NIC, and no NIC is built yet; leave it out",
     );
   }
-  if (flags.messages !== undefined) {
-    throw new UsageError(
-      "Cannot write --messages: it records the messages of --via vfio-user, which is not built " +
-        "yet; leave it out",
-    );
-  }
-  if (flags.dashboard !== undefined) {
-    throw new UsageError(
-      "Cannot serve --dashboard: it is not built yet; --json and --trace write what a run did",
-    );
-  }
+}
+
+/** `--dashboard` without a port as one that is free: what follows it is a scenario, and no port. */
+function withPort(argument: string): string {
+  return argument === "--dashboard" ? "--dashboard=0" : argument;
 }
 
 /**
@@ -202,7 +217,7 @@ export function parseScenarioCommand(
     writeErr: () => {},
   });
   try {
-    parser.parse(args, { from: "user" });
+    parser.parse(args.map(withPort), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return null;
@@ -211,7 +226,7 @@ export function parseScenarioCommand(
   const flags = parser.opts();
   refuseUnbuilt(flags);
   if (flags.list) {
-    for (const flag of ["json", "junit", "trace"] as const) {
+    for (const flag of ["json", "junit", "trace", "messages"] as const) {
       if (flags[flag] !== undefined) {
         throw new UsageError(`Cannot write --${flag} with --list: it runs nothing; leave one out`);
       }
@@ -221,6 +236,7 @@ export function parseScenarioCommand(
     names: parser.args,
     modes: choose("--mode", flags.mode, MODES, BUILT_MODES),
     vias: choose("--via", flags.via, VIAS, BUILT_VIAS),
+    variants: choose("--variant", flags.variant, VARIANT_NAMES, VARIANT_NAMES),
     grep: flags.grep ?? null,
     tags: flags.tag ?? [],
     list: flags.list === true ? "list" : "run",
@@ -233,7 +249,9 @@ export function parseScenarioCommand(
     json: flags.json ?? null,
     junit: flags.junit ?? null,
     trace: flags.trace ?? null,
+    messages: flags.messages ?? null,
     shard: flags.shard ?? null,
     colour: flags.color ? "auto" : "never",
+    dashboard: typeof flags.dashboard === "number" ? flags.dashboard : null,
   };
 }

@@ -4,33 +4,36 @@
  * @module
  */
 
-import { Access, faultName, type Gpa, hex, type Iova, PAGE_SIZE } from "../../core/address.ts";
+import { Access, type Gpa, hex, type Iova, PAGE_SIZE } from "../../core/address.ts";
 import { Iommu } from "../../core/iommu/iommu.ts";
 import { IommuError } from "../../core/iommu/iommu_error.ts";
 import { GuestRam } from "../../core/memory/guest_ram.ts";
+import type { RamRegionSpec } from "../../core/memory/ram_region.ts";
 import { TraceRing } from "../../core/observe/trace.ts";
 import { VirtualClock } from "../../core/observe/virtual_clock.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
-import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import { describeScenarioError } from "../run/describe_error.ts";
 import { BufferInPages } from "./dma_buffer.ts";
 import { IOVA_LIMIT, IovaAllocator } from "./iova_allocator.ts";
-import { mergeLatencies } from "./latencies.ts";
 import { PageAllocator } from "./page_allocator.ts";
 import { mixSeed, Random } from "../random.ts";
-import { type Metrics, sumMetrics } from "../run/run_report.ts";
+import type { Metrics } from "../run/run_report.ts";
 import type {
   DmaBuffer,
   DmaBufferOptions,
   FaultReport,
   MachineIommu,
   MachineMemory,
+  MigrateOptions,
   Mode,
   Plugged,
   PlugOptions,
   ScenarioContext,
 } from "../scenario.ts";
 import type { Latencies } from "../run/threshold.ts";
+import type { MachineParts, ViaBackend } from "../via/backend.ts";
+import type { MessageTap } from "../via/message_tap.ts";
+import type { Variant } from "../via/variant.ts";
 
 /** Where RAM goes on above the hole that 32-bit devices decode in. */
 export const HIGH_RAM: Gpa = 2 ** 32 as Gpa;
@@ -53,38 +56,25 @@ export interface MachineOptions {
   /** Of the machine's own choices: which pages, which IOVAs, the hashes. */
   readonly seed: number;
   readonly trace: "on" | "off";
+  /** How the via's protocol is used: see `via/variant.ts`. As it is by itself unless told. */
+  readonly variant?: Variant;
+  /** Gets the messages of the via's protocol; nobody unless told. */
+  readonly messages?: MessageTap;
 }
 
-/** What a via builds on. */
-export interface MachineParts {
-  readonly ram: GuestRam;
-  readonly iommu: Iommu;
-  readonly clock: VirtualClock;
-  /** Records an error of a device model. `device` says which: `edu at 00:01.0`. */
-  readonly deviceError: (device: string, error: unknown) => void;
-}
-
-/** Where devices live: one for each value of `Via`. */
-export interface ViaBackend {
-  /**
-   * Plugs the device in at the next free address, with its endpoint added to the
-   * IOMMU and its BARs and bus mastering enabled.
-   */
-  plug<Options>(type: DeviceType<Options, unknown>, options: Options): Promise<PciTarget>;
-  /** Takes everything down. */
-  close(): Promise<void>;
-}
+/** Makes the bytes of RAM regions; fresh ones unless a via shares them. */
+export type ShareRam = (regions: readonly RamRegionSpec[]) => readonly RamRegionSpec[];
 
 /** One machine, for one run. */
 export class Machine {
   readonly ram: GuestRam;
   readonly devices: { readonly endpoint: number; readonly type: string }[] = [];
   readonly trace: TraceRing;
-  readonly iommu: MachineIommu;
   readonly memory: MachineMemory;
   readonly clock: ScenarioContext["clock"];
   readonly #mode: Mode;
   readonly #iommu: Iommu;
+  #control: MachineIommu;
   readonly #backend: ViaBackend;
   readonly #pages: PageAllocator;
   readonly #iovas = new Map<number, IovaAllocator>();
@@ -107,24 +97,47 @@ export class Machine {
     this.#pages = new PageAllocator(ranges, new Random(mixSeed(options.seed, "pages")));
     const deviceError = (device: string, error: unknown) => this.#deviceError(device, error);
     this.#backend = connect({ ram, iommu, clock, deviceError });
-    this.clock = machineClock(clock, (error) => deviceError("a device's timer", error));
-    this.iommu = machineIommu(iommu);
-    this.memory = machineMemory(ram, this.#pages);
+    this.clock = {
+      get nowNs() {
+        return clock.nowNs;
+      },
+      advance: (ms) => this.#backend.advance(ms),
+    };
+    this.#control = this.#backend.iommu;
+    this.memory = machineMemory(ram, this.#pages, this.#backend);
   }
 
   /** Builds a machine whose devices live where `connect` puts them. */
-  static build(options: MachineOptions, connect: (parts: MachineParts) => ViaBackend): Machine {
+  static build(
+    options: MachineOptions,
+    connect: (parts: MachineParts) => ViaBackend,
+    share: ShareRam = (regions) => regions,
+  ): Machine {
     const half = options.memoryMib * 2 ** 19;
-    const ram = new GuestRam([
+    const regions: readonly RamRegionSpec[] = [
       { name: "ram-low", start: 0 as Gpa, length: half },
       { name: "rom", ...ROM, readOnly: true },
       { name: "ram-high", start: HIGH_RAM, length: half },
-    ]);
+    ];
+    const ram = new GuestRam(share(regions));
     const clock = new VirtualClock();
     const trace = new TraceRing(options.trace === "on" ? 65536 : 1, options.trace);
     const iommu = new Iommu(ram, { clock, seed: mixSeed(options.seed, "iommu"), trace });
     if (options.mode === "identity") iommu.setBypass("on");
     return new Machine(options, { ram, iommu, clock }, connect);
+  }
+
+  /** See `ScenarioContext.iommu`. */
+  get iommu(): MachineIommu {
+    return this.#control;
+  }
+
+  /**
+   * Lets `wrap` stand before the IOMMU's control path, to see what is done to it, and gives it the
+   * IOMMU itself to look at. Call it before the scenario has the machine.
+   */
+  watch(wrap: (control: MachineIommu, iommu: Iommu) => MachineIommu): void {
+    this.#control = wrap(this.#control, this.#iommu);
   }
 
   /** See `ScenarioContext.plug()`. */
@@ -199,27 +212,17 @@ export class Machine {
 
   /** Takes the faults recorded since the last call, oldest first. */
   takeFaults(): Promise<readonly FaultReport[]> {
-    const records = this.#iommu.drainFaults().map((fault): FaultReport => ({
-      endpoint: fault.endpoint,
-      pasid: fault.pasid < 0 ? null : fault.pasid,
-      iova: fault.iova,
-      access: fault.access,
-      reason: faultName(fault.reason),
-      timeNs: fault.timeNs,
-    }));
-    return Promise.resolve(records);
+    return Promise.try(() => this.#backend.takeFaults());
   }
 
   /** The counters of all endpoints together. */
   metrics(): Metrics {
-    return sumMetrics(
-      [...this.#iommu.endpoints].map(({ counters }) => ({ metrics: counters.snapshot() })),
-    );
+    return this.#backend.metrics();
   }
 
   /** How long the sampled translations of all endpoints took. */
   translationLatencies(): Latencies {
-    return mergeLatencies([...this.#iommu.endpoints].map(({ latency }) => latency));
+    return this.#backend.translationLatencies();
   }
 
   /** Errors of device models, one text each: a run that has one fails. */
@@ -233,7 +236,32 @@ export class Machine {
     return all;
   }
 
-  /** Takes the devices down. The machine is of no use any more. */
+  /** See `ScenarioContext.migrate()`. */
+  async migrate(endpoint: number, options: MigrateOptions = {}): Promise<void> {
+    await this.#backend.migrate(endpoint, options);
+  }
+
+  /** What devices did until now is in {@linkcode trace} when this returns: the number of events that it no longer holds. */
+  collectTrace(): number {
+    const lost = this.#backend.collectTrace();
+    return this.trace.dropped + lost;
+  }
+
+  /** All that devices did is known when it resolves, errors that nobody has caught included. */
+  async settle(): Promise<void> {
+    try {
+      await this.#backend.settle?.();
+    } catch {
+      // With the process gone, which lost() tells.
+    }
+  }
+
+  /** Why the devices are gone, with the process they lived in; null while they are there. */
+  lost(): Promise<string | null> {
+    return this.#backend.lost();
+  }
+
+  /** Takes the devices down. The machine is of no use any more. @throws {Error} when something is left behind */
   async close(): Promise<void> {
     await this.#backend.close();
   }
@@ -276,73 +304,16 @@ export class Machine {
   }
 }
 
-/** Scenario time. A task that throws is a device's, and does not keep others from their turn. */
-function machineClock(
-  clock: VirtualClock,
-  failed: (error: unknown) => void,
-): ScenarioContext["clock"] {
-  return {
-    get nowNs() {
-      return clock.nowNs;
-    },
-    // deno-lint-ignore require-await -- what is thrown must be a rejection
-    async advance(ms) {
-      const untilNs = clock.nowNs + Math.round(ms * 1e6);
-      if (!(ms >= 0)) clock.advance(ms);
-      for (;;) {
-        try {
-          return clock.advance((untilNs - clock.nowNs) / 1e6);
-        } catch (error) {
-          failed(error);
-        }
-      }
-    },
-  };
-}
-
-function machineIommu(iommu: Iommu): MachineIommu {
-  let lastDomain = 0;
-  // Each call has changed the tables when it returns its promise, which then
-  // waits for DMA in flight; errors are rejections.
-  return {
-    async createDomain() {
-      do lastDomain++; while (iommu.hasDomain(lastDomain));
-      return await Promise.resolve(iommu.createDomain(lastDomain).id);
-    },
-    async destroyDomain(domain) {
-      await iommu.destroyDomain(domain);
-    },
-    async attach(endpoint, domain) {
-      await iommu.attach(endpoint, domain);
-    },
-    async detach(endpoint) {
-      await iommu.detach(endpoint);
-    },
-    async map(domain, iova, gpa, length, access) {
-      await Promise.resolve(iommu.map(domain, iova, gpa, length, access));
-    },
-    async unmap(domain, iova, length) {
-      return await iommu.unmap(domain, iova, length);
-    },
-    async startDirtyTracking(domain, iova, length) {
-      await Promise.resolve(iommu.startDirtyTracking(domain, iova, length));
-    },
-    async takeDirtyPages(domain) {
-      return await Promise.resolve(iommu.takeDirtyPages(domain));
-    },
-  };
-}
-
-function machineMemory(ram: GuestRam, pages: PageAllocator): MachineMemory {
+function machineMemory(ram: GuestRam, pages: PageAllocator, backend: ViaBackend): MachineMemory {
   return {
     cpu: ram,
     allocatePages: (count) => pages.pages(count),
     allocateContiguous: (length, { align, limit } = {}) => pages.contiguous(length, align, limit),
     async startDirtyTracking() {
-      await Promise.resolve(ram.startDirtyLog());
+      await Promise.resolve(backend.startDirtyTracking());
     },
     async takeDirtyPages() {
-      return await Promise.resolve(ram.takeDirtyPages());
+      return await Promise.resolve(backend.takeDirtyPages());
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 
 import { totalsOf } from "../run/run_report.ts";
+import { viaLabel } from "../via/variant.ts";
 import type { Reporter, ReporterOptions } from "./reporter.ts";
 import { duration, printable } from "./text.ts";
 
@@ -26,7 +27,9 @@ export function dot({ write, style, columns }: ReporterOptions): Reporter {
       for (const run of runs) {
         if (run.status !== "failed") continue;
         write(
-          `${style.bad("FAIL")} ${run.scenario} ${run.mode} via ${run.via}: ` +
+          `${style.bad("FAIL")} ${run.scenario} ${run.mode} via ${
+            viaLabel(run.via, run.variant)
+          }: ` +
             `${printable(run.reason ?? "")}\n     ${printable(run.rerun ?? "")}\n`,
         );
       }

@@ -5,6 +5,7 @@
  */
 
 import { type RunReport, totalsOf } from "../run/run_report.ts";
+import { viaLabel } from "../via/variant.ts";
 import type { Summary } from "./reporter.ts";
 
 /**
@@ -56,13 +57,16 @@ function failureText(run: RunReport): string {
 
 function testCase(run: RunReport): string {
   const lines = [
-    `    <testcase name="${attribute(`${run.mode} via ${run.via} seed ${run.seed}`)}" classname="${
-      attribute(run.scenario)
-    }" time="${seconds(run.durationMs)}">`,
+    `    <testcase name="${
+      attribute(`${run.mode} via ${viaLabel(run.via, run.variant)} seed ${run.seed}`)
+    }" classname="${attribute(run.scenario)}" time="${seconds(run.durationMs)}">`,
     "      <properties>",
-    ...[["seed", run.seed], ["mode", run.mode], ["via", run.via]].map(([name, value]) =>
-      `        <property name="${name}" value="${value}"/>`
-    ),
+    ...[
+      ["seed", run.seed],
+      ["mode", run.mode],
+      ["via", run.via],
+      ...run.variant === undefined ? [] : [["variant", run.variant]],
+    ].map(([name, value]) => `        <property name="${name}" value="${value}"/>`),
     "      </properties>",
   ];
   if (run.status === "failed") {

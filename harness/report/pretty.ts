@@ -6,6 +6,7 @@
 
 import { type Metrics, type RunReport, sumMetrics, totalsOf } from "../run/run_report.ts";
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
+import { type Variant, VARIANTS, viaLabel } from "../via/variant.ts";
 import type { Reporter, ReporterOptions, Style, Summary } from "./reporter.ts";
 import { duration, hitRate, indented, plural, printable, quantity } from "./text.ts";
 
@@ -58,6 +59,30 @@ function headings(): string {
   return names.map((name, at) => pad(name, FIELDS[at]!, at === 0 ? "left" : "right")).join("");
 }
 
+/** A scenario, or one of its variants, which stands below it. */
+interface Row {
+  readonly scenario: string;
+  readonly variant: Variant | undefined;
+}
+
+function rowsOf(runs: readonly RunReport[]): Row[] {
+  const names = [...new Set(runs.map(({ scenario }) => scenario))];
+  return names.flatMap((scenario) =>
+    [undefined, ...VARIANTS].map((variant) => ({ scenario, variant }))
+      .filter((row) => runs.some((run) => isIn(run, row)))
+  );
+}
+
+function isIn(run: RunReport, { scenario, variant }: Row): boolean {
+  return run.scenario === scenario && run.variant === variant;
+}
+
+/** Of a variant its own, below its scenario's. */
+function rowName({ scenario, variant }: Row, above: Row | undefined): string {
+  if (variant === undefined) return scenario;
+  return above?.scenario === scenario ? `  ${variant}` : `${scenario} ${variant}`;
+}
+
 interface Column {
   readonly mode: Mode;
   readonly via: Via;
@@ -69,8 +94,11 @@ function columnsOf(runs: readonly RunReport[]): Column[] {
 }
 
 function matrix(runs: readonly RunReport[], { style, columns: width }: ReporterOptions): string {
-  const names = [...new Set(runs.map(({ scenario }) => scenario))];
-  const longest = Math.max("scenario".length, ...names.map((name) => name.length));
+  const rows = rowsOf(runs);
+  const longest = Math.max(
+    "scenario".length,
+    ...rows.map((row, at) => rowName(row, rows[at - 1]).length),
+  );
   const columns = columnsOf(runs);
   // As many columns side by side as the line holds beside names of a readable length.
   const room = Math.max(1, Math.floor((width - 2 - Math.min(longest, MIN_NAME)) / (CELL + GAP)));
@@ -89,13 +117,14 @@ function matrix(runs: readonly RunReport[], { style, columns: width }: ReporterO
       "  " + style.faint("scenario".padEnd(nameWidth)) +
       shown.map(() => gap + style.faint(headings())).join(""),
     ];
-    for (const name of names) {
-      const cells = shown.map(({ mode, via }) =>
-        cell(
-          runs.filter((run) => run.scenario === name && run.mode === mode && run.via === via),
-          style,
-        )
+    for (const [at, row] of rows.entries()) {
+      const own = shown.map(({ mode, via }) =>
+        runs.filter((run) => isIn(run, row) && run.mode === mode && run.via === via)
       );
+      // A variant is of one via, and has nothing to show beside others.
+      if (row.variant !== undefined && own.every((runs) => runs.length === 0)) continue;
+      const cells = own.map((runs) => cell(runs, style));
+      const name = rowName(row, rows[at - 1]);
       lines.push(
         "  " + fit(name, nameWidth).padEnd(nameWidth) + cells.map((c) => gap + c).join(""),
       );
@@ -119,9 +148,9 @@ function labelled(label: string, text: string, style: Style): string {
 }
 
 function failure(run: RunReport, style: Style): string {
-  const head = `  ${style.bad("FAIL")}  ${
-    style.strong(run.scenario)
-  }  ${run.mode} via ${run.via}  ${duration(run.durationMs)}`;
+  const head = `  ${style.bad("FAIL")}  ${style.strong(run.scenario)}  ${run.mode} via ${
+    viaLabel(run.via, run.variant)
+  }  ${duration(run.durationMs)}`;
   const lines = [head, labelled("reason", run.reason ?? "", style)];
   for (const error of run.errors ?? []) {
     const [first, ...rest] = error.split("\n");

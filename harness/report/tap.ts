@@ -5,6 +5,7 @@
  */
 
 import type { RunReport } from "../run/run_report.ts";
+import { viaLabel } from "../via/variant.ts";
 import type { Reporter, ReporterOptions } from "./reporter.ts";
 
 /** A description may hold no bare `#`, which starts a directive, and no line break. */
@@ -38,7 +39,7 @@ export function tap({ write }: ReporterOptions): Reporter {
       number++;
       const ok = run.status === "failed" ? "not ok" : "ok";
       const skip = run.status === "skipped" ? ` # SKIP ${described(run.reason ?? "")}` : "";
-      const name = described(`${run.scenario} ${run.mode} via ${run.via}`);
+      const name = described(`${run.scenario} ${run.mode} via ${viaLabel(run.via, run.variant)}`);
       write(`${ok} ${number} - ${name}${skip}\n`);
       if (run.status !== "skipped") write(block(run));
     },

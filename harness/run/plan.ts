@@ -7,6 +7,7 @@
 import type { ScenarioInfo } from "../child/child_protocol.ts";
 import { mixSeed } from "../random.ts";
 import type { Mode, Via } from "../scenario.ts";
+import { differsIn, usualVariantOf, type Variant, variantsOf } from "../via/variant.ts";
 
 /** A scenario that was found, and where. */
 export interface CatalogEntry extends ScenarioInfo {
@@ -23,6 +24,8 @@ export interface PlannedRun {
   readonly entry: CatalogEntry;
   readonly mode: Mode;
   readonly via: Via;
+  /** How the via's protocol is used; as it is by itself when absent. */
+  readonly variant?: Variant;
   /** `--seed` that repeats it as the first and only repeat. */
   readonly seed: number;
 }
@@ -31,6 +34,8 @@ export interface PlannedRun {
 export interface PlanOptions {
   readonly modes: readonly Mode[];
   readonly vias: readonly Via[];
+  /** Null for the usual ones: each via by itself, and a scenario's usual variant. */
+  readonly variants: readonly (Variant | "none")[] | null;
   readonly seed: number;
   /** Runs of each scenario, mode and via. */
   readonly repeat: number;
@@ -48,9 +53,13 @@ export function planRuns(entries: readonly CatalogEntry[], options: PlanOptions)
   const runs: Omit<PlannedRun, "index">[] = [];
   for (const entry of entries) {
     for (const via of options.vias.filter((via) => entry.vias.includes(via))) {
-      for (const mode of options.modes.filter((mode) => entry.modes.includes(mode))) {
-        for (let repeat = 0; repeat < options.repeat; repeat++) {
-          runs.push({ entry, mode, via, seed: repeatSeed(options.seed, repeat) });
+      for (const variant of variantsToRun(entry.name, via, options.variants)) {
+        for (const mode of options.modes.filter((mode) => entry.modes.includes(mode))) {
+          if (variant !== "none" && !differsIn(mode, variant)) continue;
+          for (let repeat = 0; repeat < options.repeat; repeat++) {
+            const seed = repeatSeed(options.seed, repeat);
+            runs.push({ entry, mode, via, ...(variant === "none" ? {} : { variant }), seed });
+          }
         }
       }
     }
@@ -59,6 +68,25 @@ export function planRuns(entries: readonly CatalogEntry[], options: PlanOptions)
   return runs
     .filter((_, at) => shard === undefined || at % shard.count === shard.index)
     .map((run, index) => ({ index, ...run }));
+}
+
+function variantsToRun(
+  scenario: string,
+  via: Via,
+  wanted: readonly (Variant | "none")[] | null,
+): readonly (Variant | "none")[] {
+  const known = variantsOf(via);
+  if (wanted !== null) {
+    return wanted.filter((variant) => variant === "none" || known.includes(variant));
+  }
+  const usual = usualVariantOf(via, scenario);
+  return usual !== null && known.includes(usual) ? ["none", usual] : ["none"];
+}
+
+/** What names the run's variant on a command line; nothing where there is no other. */
+function variantFlag({ entry, via, variant }: PlannedRun): string {
+  if (variant !== undefined) return ` --variant ${variant}`;
+  return variantsToRun(entry.name, via, null).length > 1 ? " --variant none" : "";
 }
 
 /** `text` as one word of a POSIX shell. */
@@ -70,6 +98,6 @@ function shellWord(text: string): string {
 export function rerunCommand(run: PlannedRun, timeoutMs: number | null): string {
   const command = `deno task scenario ${
     shellWord(run.entry.argument)
-  } --mode ${run.mode} --via ${run.via} --seed ${run.seed}`;
+  } --mode ${run.mode} --via ${run.via}${variantFlag(run)} --seed ${run.seed}`;
   return timeoutMs === null ? command : `${command} --timeout ${timeoutMs}`;
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type CatalogEntry, type PlanOptions, planRuns, rerunCommand } from "./plan.ts";
+import type { Via } from "../scenario.ts";
 
 function entry(name: string, more: Partial<CatalogEntry> = {}): CatalogEntry {
   return {
@@ -18,6 +19,7 @@ function entry(name: string, more: Partial<CatalogEntry> = {}): CatalogEntry {
 const OPTIONS: PlanOptions = {
   modes: ["identity", "remap"],
   vias: ["direct"],
+  variants: ["none"],
   seed: 9,
   repeat: 1,
 };
@@ -73,5 +75,60 @@ Deno.test("rerunCommand() quotes paths for a shell", () => {
   assertEquals(
     rerunCommand(planRuns([entry("a")], OPTIONS)[1]!, 50),
     "deno task scenario a --mode remap --via direct --seed 9 --timeout 50",
+  );
+});
+
+/** Names by the variant that is usual for them. */
+const USUAL = { messages: "many-mappings", "twin-socket": "edu-dma-soak", none: "edu-identify" };
+
+Deno.test("planRuns() adds a scenario's usual variant to vfio-user, and to no other via", () => {
+  const entries = Object.values(USUAL).map((name) => entry(name, { modes: ["remap"] }));
+  const options: PlanOptions = { ...OPTIONS, vias: ["direct", "vfio-user"], variants: null };
+  assertEquals(
+    planRuns(entries, options).map((run) => `${run.entry.name} ${run.via} ${run.variant ?? "-"}`),
+    [
+      "many-mappings direct -",
+      "many-mappings vfio-user -",
+      "many-mappings vfio-user messages",
+      "edu-dma-soak direct -",
+      "edu-dma-soak vfio-user -",
+      "edu-dma-soak vfio-user twin-socket",
+      "edu-identify direct -",
+      "edu-identify vfio-user -",
+    ],
+  );
+});
+
+Deno.test("planRuns() runs every scenario in the variants that are named, where the via has them", () => {
+  const entries = [entry(USUAL.none, { modes: ["remap"] })];
+  const variants = ["messages", "twin-socket"] as const;
+  const runs = planRuns(entries, { ...OPTIONS, vias: ["direct", "vfio-user"], variants });
+  assertEquals(runs.map(({ via, variant }) => [via, variant]), [
+    ["vfio-user", "messages"],
+    ["vfio-user", "twin-socket"],
+  ]);
+});
+
+Deno.test("rerunCommand() names the variant wherever another would run as well", () => {
+  const command = (name: string, via: Via, variants: PlanOptions["variants"]) => {
+    const entries = [entry(name, { modes: ["remap"] })];
+    const run = planRuns(entries, { ...OPTIONS, vias: [via], variants })[0]!;
+    return rerunCommand(run, null).replace(/^deno task scenario /, "");
+  };
+  assertEquals(
+    command(USUAL.messages, "vfio-user", ["messages"]),
+    "many-mappings --mode remap --via vfio-user --variant messages --seed 9",
+  );
+  assertEquals(
+    command(USUAL.messages, "vfio-user", ["none"]),
+    "many-mappings --mode remap --via vfio-user --variant none --seed 9",
+  );
+  assertEquals(
+    command(USUAL.none, "vfio-user", null),
+    "edu-identify --mode remap --via vfio-user --seed 9",
+  );
+  assertEquals(
+    command(USUAL.messages, "direct", null),
+    "many-mappings --mode remap --via direct --seed 9",
   );
 });

@@ -9,6 +9,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import { difference } from "./difference.ts";
 import type { Machine } from "../machine/machine.ts";
+import type { RunWatch } from "../observe/run_watch.ts";
 import type { Random } from "../random.ts";
 import type { RunEvent } from "./run_events.ts";
 import type {
@@ -17,6 +18,7 @@ import type {
   FaultReport,
   MachineIommu,
   MachineMemory,
+  MigrateOptions,
   Mode,
   Plugged,
   PlugOptions,
@@ -34,6 +36,8 @@ export interface RunContextOptions {
   readonly seed: number;
   readonly random: Random;
   readonly machine: Machine;
+  /** Who watches the run, if anybody does. */
+  readonly watch?: RunWatch | null;
   readonly emit: (event: RunEvent) => void;
 }
 
@@ -59,6 +63,7 @@ export class RunContext implements ScenarioContext {
   readonly spans: StepSpan[] = [];
   readonly #random: Random;
   readonly #machine: Machine;
+  readonly #watch: RunWatch | null;
   readonly #emit: (event: RunEvent) => void;
   /** Follows promises, so that steps that run at the same time nest each in its own parent. */
   readonly #path = new AsyncLocalStorage<readonly string[]>();
@@ -72,10 +77,12 @@ export class RunContext implements ScenarioContext {
     this.seed = options.seed;
     this.#random = options.random;
     this.#machine = options.machine;
+    this.#watch = options.watch ?? null;
     this.#emit = options.emit;
     this.iommu = options.machine.iommu;
     this.memory = options.machine.memory;
-    this.clock = options.machine.clock;
+    const { clock } = options.machine;
+    this.clock = this.#watch?.watchClock(clock) ?? clock;
   }
 
   /** From now on every call of the scenario is one that it forgot to wait for, and throws. */
@@ -89,7 +96,13 @@ export class RunContext implements ScenarioContext {
     placement?: PlugOptions,
   ): Promise<Plugged<Driver>> {
     this.#mustRun("plug");
+    if (this.#watch !== null) return this.#watch.plug(this.#machine, type, options, placement);
     return this.#machine.plug(type, options, placement);
+  }
+
+  async migrate(device: Plugged<unknown>, options?: MigrateOptions): Promise<void> {
+    this.#mustRun("migrate");
+    await this.#machine.migrate(device.endpoint, options);
   }
 
   dmaBuffer(
@@ -98,6 +111,7 @@ export class RunContext implements ScenarioContext {
     options?: DmaBufferOptions,
   ): Promise<DmaBuffer> {
     this.#mustRun("dmaBuffer");
+    this.#watch?.breathe();
     return this.#machine.dmaBuffer(device.endpoint, length, options);
   }
 
@@ -131,6 +145,7 @@ export class RunContext implements ScenarioContext {
 
   check(name: string, ok: boolean, detail?: string): void {
     this.#mustRun("check");
+    this.#watch?.breathe();
     const full = [...this.#path.getStore() ?? [], name].join(" > ");
     // A check that was given something else than a boolean must not pass by accident.
     const passed = ok === true;
@@ -150,7 +165,9 @@ export class RunContext implements ScenarioContext {
 
   async faults(): Promise<readonly FaultReport[]> {
     this.#mustRun("faults");
-    return await this.#machine.takeFaults();
+    const faults = await this.#machine.takeFaults();
+    this.#watch?.tookFaults(faults);
+    return faults;
   }
 
   progress(done: number, total: number): void {

@@ -27,7 +27,22 @@ export type RunEvent =
   | { readonly kind: "log"; readonly message: string }
   | { readonly kind: "progress"; readonly done: number; readonly total: number }
   | { readonly kind: "trace"; readonly events: readonly ChromeEvent[] }
+  | { readonly kind: "messages"; readonly messages: readonly MessageEvent[] }
   | RunEnd;
+
+/** One message of the via's protocol. */
+export interface MessageEvent {
+  /** The connection, as people know it: `edu at 00:01.0`. */
+  readonly connection: string;
+  /** Nanoseconds since the run's machine was built. */
+  readonly timeNs: number;
+  /** `>` from client to server. */
+  readonly direction: ">" | "<";
+  /** Descriptors that came with it. */
+  readonly descriptors: number;
+  /** Header and body, in Base64. */
+  readonly bytes: string;
+}
 
 /** The last event of a run that came to its own end. */
 export interface RunEnd {

@@ -172,11 +172,12 @@ export class RunRecord {
     const log = this.#log.lines();
     if (this.#checksLeftOut > 0) log.push(`(${this.#checksLeftOut} further checks left out)`);
     const errors = this.#end?.errors ?? [];
-    const { entry, mode, via, seed } = this.run;
+    const { entry, mode, via, variant, seed } = this.run;
     return {
       scenario: entry.name,
       mode,
       via,
+      ...(variant === undefined ? {} : { variant }),
       status,
       ...(reason === null ? {} : { reason }),
       durationMs: round(this.#end?.durationMs ?? elapsed),
@@ -201,11 +202,12 @@ function round(ms: number): number {
 
 /** The report of a run that was never started. */
 export function skippedReport(run: PlannedRun, reason: string): RunReport {
-  const { entry, mode, via, seed } = run;
+  const { entry, mode, via, variant, seed } = run;
   return {
     scenario: entry.name,
     mode,
     via,
+    ...(variant === undefined ? {} : { variant }),
     status: "skipped",
     reason,
     durationMs: 0,

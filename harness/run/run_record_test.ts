@@ -13,7 +13,7 @@ const RUN: PlannedRun = planRuns([{
   timeoutMs: 1000,
   file: "file:///a.ts",
   argument: "a",
-}], { modes: ["remap"], vias: ["direct"], seed: 1, repeat: 1 })[0]!;
+}], { modes: ["remap"], vias: ["direct"], variants: null, seed: 1, repeat: 1 })[0]!;
 
 const END = { kind: "end", durationMs: 1.23456, metrics: NO_METRICS, errors: [] } as const;
 const ENDED: RunOutcome = { kind: "ended" };

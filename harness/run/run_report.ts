@@ -6,6 +6,7 @@
 
 import * as v from "valibot";
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
+import { type Variant, VARIANTS } from "../via/variant.ts";
 
 /** The counters of all the machine's endpoints together. */
 export interface Metrics {
@@ -68,6 +69,8 @@ export interface RunReport {
   readonly scenario: string;
   readonly mode: Mode;
   readonly via: Via;
+  /** How the via's protocol was used; absent when as it is by itself. */
+  readonly variant?: Variant;
   readonly status: RunStatus;
   /** Why it failed or was skipped. */
   readonly reason?: string;
@@ -131,6 +134,7 @@ export const RunSchema: v.GenericSchema<RunReport> = v.strictObject({
   scenario: v.string(),
   mode: v.picklist(MODES),
   via: v.picklist(VIAS),
+  variant: v.exactOptional(v.picklist(VARIANTS)),
   status: v.picklist(["passed", "failed", "skipped"]),
   reason: v.exactOptional(v.string()),
   durationMs: duration,

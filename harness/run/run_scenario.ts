@@ -7,13 +7,16 @@ import type { RunRequest } from "../child/child_protocol.ts";
 import { describeScenarioError } from "./describe_error.ts";
 import { traceRun } from "../export/chrome_trace.ts";
 import type { Machine } from "../machine/machine.ts";
+import type { RunWatch } from "../observe/run_watch.ts";
 import { mixSeed, Random } from "../random.ts";
+import { MessageEvents } from "./message_events.ts";
 import { RunContext } from "./run_context.ts";
 import type { RunEvent } from "./run_events.ts";
 import { NO_METRICS } from "./run_report.ts";
 import type { Scenario } from "../scenario.ts";
 import { checkThresholds } from "./threshold.ts";
 import { buildMachine } from "../via/registry.ts";
+import { viaLabel } from "../via/variant.ts";
 
 /** Trace events in one message. */
 const TRACE_CHUNK = 1000;
@@ -23,6 +26,8 @@ export interface RunSurroundings {
   readonly emit: (event: RunEvent) => void;
   /** Waits for errors that nobody has caught to surface, and gives them as text. */
   readonly strays: () => Promise<readonly string[]>;
+  /** Who watches the run, if anybody does. */
+  readonly watch?: RunWatch | null;
 }
 
 /**
@@ -31,20 +36,24 @@ export interface RunSurroundings {
  */
 export async function runScenario(
   scenario: Scenario,
-  request: Pick<RunRequest, "id" | "mode" | "via" | "seed" | "trace">,
-  { emit, strays }: RunSurroundings,
+  request: Pick<RunRequest, "id" | "mode" | "via" | "variant" | "seed" | "trace" | "messages">,
+  { emit, strays, watch = null }: RunSurroundings,
 ): Promise<void> {
-  const { mode, via } = request;
+  const { mode, via, variant } = request;
   const started = performance.now();
   const errors: string[] = [];
   const seed = mixSeed(request.seed, scenario.name, mode, via);
+  const messages = request.messages === "on" ? new MessageEvents(emit) : null;
   let machine: Machine;
   try {
     machine = await buildMachine(via, {
       mode,
       memoryMib: scenario.options.memoryMib ?? 16,
       seed: mixSeed(seed, "machine"),
-      trace: request.trace,
+      // The watch turns the ring on for moments at a time, where devices are here; it needs the room.
+      trace: watch === null || via !== "direct" ? request.trace : "on",
+      ...(variant === undefined ? {} : { variant }),
+      ...(messages === null ? {} : { messages: messages.tap }),
     });
   } catch (error) {
     errors.push(`Cannot build the machine: ${describeScenarioError(error)}`);
@@ -52,12 +61,14 @@ export async function runScenario(
     return emit({ kind: "end", durationMs, metrics: NO_METRICS, errors });
   }
 
+  watch?.begin(machine, via, request.trace);
   const context = new RunContext({
     mode,
     via,
     seed: request.seed,
     random: new Random(seed),
     machine,
+    watch,
     emit,
   });
   try {
@@ -67,6 +78,10 @@ export async function runScenario(
   }
   const durationMs = performance.now() - started;
   context.end();
+  await machine.settle();
+  // What a scenario threw when its devices were gone is the consequence.
+  const lost = await machine.lost();
+  if (lost !== null) errors.unshift(lost);
   errors.push(...await strays());
   errors.push(...machine.deviceErrors());
 
@@ -80,7 +95,8 @@ export async function runScenario(
     emit({ kind: "check", ...check });
   }
   if (request.trace === "on") {
-    const label = `${scenario.name} ${mode} ${via}`;
+    const dropped = machine.collectTrace();
+    const label = `${scenario.name} ${mode} ${viaLabel(via, variant)}`;
     const { devices, trace } = machine;
     const events = traceRun({
       run: request.id,
@@ -88,16 +104,18 @@ export async function runScenario(
       devices,
       steps: context.spans,
       events: trace.events(),
-      dropped: trace.dropped,
+      dropped,
     });
     for (let at = 0; at < events.length; at += TRACE_CHUNK) {
       emit({ kind: "trace", events: events.slice(at, at + TRACE_CHUNK) });
     }
   }
+  await watch?.end();
   try {
     await machine.close();
   } catch (error) {
     errors.push(`Cannot take the machine down: ${describeScenarioError(error)}`);
   }
+  messages?.flush();
   emit({ kind: "end", durationMs, metrics, errors });
 }

@@ -8,7 +8,10 @@
 import type { ChromeEvent } from "../export/chrome_event.ts";
 import { startChild } from "../child/child_start.ts";
 import type { ChildProcess } from "../child/child_process.ts";
+import type { ObserveRequest } from "../observe/observation.ts";
 import type { PlannedRun } from "./plan.ts";
+import { viaPatience } from "../via/availability.ts";
+import type { MessageEvent, RunEvent } from "./run_events.ts";
 import { type RunOutcome, RunRecord, skippedReport } from "./run_record.ts";
 import type { RunReport } from "./run_report.ts";
 
@@ -21,7 +24,13 @@ export interface RunnerListener {
   /** `done` of `total`, as the scenario counts. */
   progress(run: PlannedRun, done: number, total: number): void;
   finished(report: RunReport, run: PlannedRun): void;
-  trace(events: readonly ChromeEvent[]): void;
+  trace(events: readonly ChromeEvent[], run: PlannedRun): void;
+  /** Messages of the via's protocol, when they are asked for. */
+  messages?(run: PlannedRun, messages: readonly MessageEvent[]): void;
+  /** Every other event of a run that goes on, as it comes. */
+  event?(run: PlannedRun, event: RunEvent): void;
+  /** Asked for each try of a run: how it is to be watched, if it is. */
+  observe?(run: PlannedRun): ObserveRequest | null;
 }
 
 /** How runs are made. */
@@ -33,7 +42,11 @@ export interface RunnerOptions {
   /** After a failed run: `continue`, or `stop` starting others. */
   readonly afterFailure: "continue" | "stop";
   readonly trace: "on" | "off";
+  /** Whether messages of the via's protocol are told; off unless told. */
+  readonly messages?: "on" | "off";
   readonly listener: RunnerListener;
+  /** Why a run cannot be made here, or null. Such runs are skipped. */
+  readonly skip?: (run: PlannedRun) => string | null;
   /** A child that is already there, with files loaded. The runner takes it over. */
   readonly child?: ChildProcess;
 }
@@ -76,6 +89,11 @@ export class Runner {
         const run = queue.shift();
         if (run === undefined) break;
         this.#options.listener.started(run);
+        const unable = this.#options.skip?.(run) ?? null;
+        if (unable !== null) {
+          finish(run, skippedReport(run, unable));
+          continue;
+        }
         let report: RunReport | null = null;
         for (let tries = 1; report === null; tries++) {
           if (child === null || !child.alive) child = await this.#start();
@@ -124,7 +142,7 @@ export class Runner {
     let outcome: RunOutcome | null = null;
     let marked = false;
     return new Promise((resolve) => {
-      const limit = timeoutMs ?? run.entry.timeoutMs;
+      const limit = timeoutMs ?? run.entry.timeoutMs * viaPatience(run.via);
       /** The reason stands; the run is over when the process is. */
       const condemn = (why: RunOutcome): void => {
         outcome ??= why;
@@ -149,8 +167,12 @@ export class Runner {
           }
           const { event } = message;
           if (event.kind === "progress") listener.progress(run, event.done, event.total);
-          else if (event.kind === "trace") listener.trace(event.events);
-          else record.event(event);
+          else if (event.kind === "trace") listener.trace(event.events, run);
+          else if (event.kind === "messages") listener.messages?.(run, event.messages);
+          else {
+            record.event(event);
+            listener.event?.(run, event);
+          }
           endWhenDone();
         },
         text(stream, text) {
@@ -173,14 +195,18 @@ export class Runner {
           settle(outcome ?? { kind: "died", how });
         },
       };
+      const observe = listener.observe?.(run) ?? null;
       child.send({
         kind: "run",
         id: run.index,
         file: run.entry.file,
         mode: run.mode,
         via: run.via,
+        ...(run.variant === undefined ? {} : { variant: run.variant }),
         seed: run.seed,
         trace: this.#options.trace,
+        messages: this.#options.messages ?? "off",
+        ...(observe === null ? {} : { observe }),
       });
     });
   }

@@ -12,11 +12,15 @@ function runs(repeat: number): PlannedRun[] {
     timeoutMs: 60_000,
     file: import.meta.resolve("../../tests/conformance/cli_scenarios/passes.ts"),
     argument: "passes",
-  }], { modes: ["remap"], vias: ["direct"], seed: 1, repeat });
+  }], { modes: ["remap"], vias: ["direct"], variants: null, seed: 1, repeat });
 }
 
-function runner(told: string[] = []): Runner {
+function runner(
+  told: string[] = [],
+  options: { readonly skip?: (run: PlannedRun) => string | null } = {},
+): Runner {
   return new Runner({
+    ...options,
     jobs: 2,
     timeoutMs: null,
     afterFailure: "continue",
@@ -50,4 +54,13 @@ Deno.test("Runner.interrupt() while its processes start skips all runs, and is n
 
 Deno.test("Runner.run() of no run starts nothing", async () => {
   assertEquals(await runner().run([]), []);
+});
+
+Deno.test("Runner.run() skips runs that cannot be made here, and says why", async () => {
+  const skip = ({ index }: PlannedRun) => index === 1 ? "no QEMU" : null;
+  const reports = await runner([], { skip }).run(runs(3));
+  assertEquals(
+    reports.map(({ status, reason }) => [status, reason]),
+    [["passed", undefined], ["skipped", "no QEMU"], ["passed", undefined]],
+  );
 });

@@ -6,7 +6,7 @@
 import { PAGE_SIZE } from "../../core/address.ts";
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
 import { streamer, StreamerError, StreamerStatus } from "../../devices/streamer/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { eduErrors, fillDevice } from "./_edu.ts";
 import { noFaults } from "./_faults.ts";
 import { setBusMaster } from "./_pci.ts";
@@ -15,6 +15,7 @@ export default scenario("bus-master-off", {
   title:
     "With bus mastering off a function moves no byte and sends no message; with it on again both work",
   tags: ["edu", "dma", "interrupt", "pci"],
+  vias: VIAS,
 }, async (t) => {
   await t.step("edu", async () => {
     const device = await t.plug(edu, {});

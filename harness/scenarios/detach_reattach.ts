@@ -6,10 +6,11 @@
 import { Access, type Iova, PAGE_SIZE } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
 import { streamer, StreamerError, StreamerStatus } from "../../devices/streamer/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceReads, deviceWrites } from "./_edu.ts";
 import { faulted, noFaults } from "./_faults.ts";
 import { ramBytes } from "./_ram.ts";
+import { streamerState } from "./_streamer.ts";
 
 const TRANSFER_MS = PAGE_SIZE / 64;
 
@@ -17,6 +18,7 @@ export default scenario("detach-reattach", {
   title: "A detached endpoint reaches nothing; attached again it finds its mappings as they were",
   tags: ["dma", "iommu"],
   modes: ["remap"],
+  vias: VIAS,
 }, async (t) => {
   await t.step("between transfers", async () => {
     const device = await t.plug(edu, {});
@@ -88,7 +90,7 @@ export default scenario("detach-reattach", {
       let answered = false;
       const left = leave().then(() => answered = true);
       await t.clock.advance(TRANSFER_MS - 11);
-      t.check("the transfer runs on", await driver.running());
+      t.check("the transfer runs on", (await streamerState(device)).running);
       t.check("not answered", !answered);
       await t.clock.advance(1);
       await left;

@@ -54,12 +54,13 @@ export default scenario("dirty-gpa", {
   });
 
   await t.step("DMA that takes its time", async () => {
-    await engine.driver.start({ source: at(0), destination: at(11) - 100, length: 2048 });
+    buffer.write(t.randomBytes(2048));
+    await engine.driver.start({ source: at(0), destination: at(11) + 100, length: 2048 });
     await t.clock.advance(4);
     await t.memory.takeDirtyPages();
     await t.clock.advance(1000);
-    t.equal("the bytes are there", buffer.read(11 * PAGE_SIZE - 100, 2048), buffer.read(0, 2048));
-    await dirty("what it wrote after a fetch in between is reported", 10, 11);
+    t.equal("the bytes are there", buffer.read(11 * PAGE_SIZE + 100, 2048), buffer.read(0, 2048));
+    await dirty("what it wrote after a fetch in between is reported", 11);
   });
   await noFaults(t);
 });

@@ -5,13 +5,14 @@
 
 import { PAGE_SIZE } from "../../core/address.ts";
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-back-to-back", {
   title:
     "Each transfer that asks for it sends one message, no more and no less, acknowledged or not",
   tags: ["edu", "dma", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const { driver, target } = device;

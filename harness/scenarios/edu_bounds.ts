@@ -6,7 +6,7 @@
 
 import { hex, PAGE_SIZE } from "../../core/address.ts";
 import { edu, EDU_BUFFER, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceBuffer, eduErrors, fillDevice } from "./_edu.ts";
 import { noFaults } from "./_faults.ts";
 
@@ -37,6 +37,7 @@ const CASES: readonly { at: bigint; count: bigint; fits: boolean }[] = [
 export default scenario("edu-bounds", {
   title: "edu moves what fits its buffer of 4 KiB to the byte, and nothing of what does not",
   tags: ["edu", "dma"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const { driver, target } = device;

@@ -5,13 +5,14 @@
 
 import { PAGE_SIZE } from "../../core/address.ts";
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-dma-both-ways", {
   title:
     "4 KiB go into edu and come out again unchanged, not before 100 ms, with one interrupt each",
   tags: ["edu", "dma", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const { driver, target } = device;

@@ -6,7 +6,7 @@
 
 import { PAGE_SIZE } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceReads, deviceWrites } from "./_edu.ts";
 import { noFaults } from "./_faults.ts";
 
@@ -19,6 +19,7 @@ export default scenario("edu-dma-scatter", {
   title:
     "64 KiB over 16 scattered pages arrive byte by byte, and their neighbours stay as they were",
   tags: ["edu", "dma", "iommu"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const source = await t.dmaBuffer(device, LENGTH);

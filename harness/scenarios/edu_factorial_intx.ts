@@ -5,12 +5,13 @@
 
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
 import { PCI_COMMAND, PCI_COMMAND_INTX_DISABLE } from "../../devices/pci/spec.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-factorial-intx", {
   title: "edu asserts INTA when a factorial is there, and holds it until the driver acknowledges",
   tags: ["edu", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const { target, driver } = await t.plug(edu, {});
   await driver.setFactorialInterrupt("on");

@@ -4,7 +4,7 @@
  */
 
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 /** n and n! modulo 2^32. */
@@ -24,6 +24,7 @@ export default scenario("edu-factorial-msi", {
   title:
     "edu computes factorials modulo 2^32, and sends just one MSI message for each when asked to",
   tags: ["edu", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const { target, driver } = await t.plug(edu, {});
   await driver.enableMsi();

@@ -6,13 +6,14 @@
 import { hex } from "../../core/address.ts";
 import { edu, EDU_IDENTIFICATION } from "../../devices/edu/mod.ts";
 import * as pci from "../../devices/pci/spec.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-identify", {
   title:
     "edu has its PCI identity and a BAR of 1 MiB, says version 1.0, and inverts what it is given",
   tags: ["edu", "pci"],
+  vias: VIAS,
 }, async (t) => {
   const { target, driver } = await t.plug(edu, {});
 

@@ -5,13 +5,14 @@
 
 import { PAGE_SIZE } from "../../core/address.ts";
 import { edu, EduInterrupt, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-intx-level", {
   title:
     "INTA stays asserted until the last of several reasons is acknowledged, and MSI takes its place",
   tags: ["edu", "interrupt", "pci"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const { driver, target } = device;

@@ -6,12 +6,13 @@
  */
 
 import { edu, EduRegister, EduStatus, EduTiming } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { noFaults } from "./_faults.ts";
 
 export default scenario("edu-status-race", {
   title: "An interrupt asked for while edu computes comes; one asked for after the end does not",
   tags: ["edu", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const { target, driver } = await t.plug(edu, {});
   await driver.enableMsi();

@@ -8,7 +8,7 @@ import { PAGE_SIZE } from "../../core/address.ts";
 import { edu, EDU_BUFFER, EDU_IDENTIFICATION, EduTiming } from "../../devices/edu/mod.ts";
 import { streamer, STREAMER_IDENTIFICATION } from "../../devices/streamer/mod.ts";
 import type { Plugged, ScenarioContext } from "../scenario.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { resetAndRestore } from "./_pci.ts";
 import { ramBytes } from "./_ram.ts";
 
@@ -21,7 +21,9 @@ export default scenario("hostile-registers", {
     "Thousands of random register accesses harm neither the device nor a page outside its domain",
   tags: ["edu", "dma", "iommu", "scale"],
   modes: ["remap"],
+  vias: VIAS,
   memoryMib: 2,
+  timeoutMs: 30_000,
 }, async (t) => {
   const others = t.memory.allocatePages(OTHERS).map((page) => {
     const bytes = t.randomBytes(PAGE_SIZE);

@@ -6,7 +6,7 @@
 import { Access, type Gpa, type Iova, PAGE_SIZE } from "../../core/address.ts";
 import { IommuError } from "../../core/iommu/iommu_error.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceReads, deviceWrites, fillDevice } from "./_edu.ts";
 import { noFaults } from "./_faults.ts";
 
@@ -16,6 +16,7 @@ export default scenario("iommu-refusals", {
   title: "Overlaps, partial unmaps and unknown names are refused by code, and change nothing",
   tags: ["iommu"],
   modes: ["remap"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const domain = device.domain!;

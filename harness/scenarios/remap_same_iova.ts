@@ -6,7 +6,7 @@
 
 import { Access, type Iova, PAGE_SIZE } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceBuffer, deviceReads, deviceWrites } from "./_edu.ts";
 import { faulted, noFaults } from "./_faults.ts";
 import { ramBytes } from "./_ram.ts";
@@ -18,6 +18,7 @@ export default scenario("remap-same-iova", {
   title: "A device sees the page that is mapped now, never one that was mapped there before",
   tags: ["dma", "iommu"],
   modes: ["remap"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(edu, {});
   const { endpoint } = device;

@@ -5,7 +5,7 @@
 
 import { Access, PAGE_SIZE } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceReads, deviceWrites, fillDevice } from "./_edu.ts";
 import { faulted, noFaults } from "./_faults.ts";
 
@@ -13,6 +13,7 @@ export default scenario("shared-domain", {
   title: "Two functions in one domain see the same pages; one that is detached no longer does",
   tags: ["dma", "iommu"],
   modes: ["remap"],
+  vias: VIAS,
 }, async (t) => {
   const one = await t.plug(edu, {});
   const two = await t.plug(edu, {}, { domain: one.domain! });

@@ -13,13 +13,14 @@ import {
   StreamerInterrupt,
   StreamerStatus,
 } from "../../devices/streamer/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { faulted, noFaults } from "./_faults.ts";
 
 export default scenario("streamer-copy", {
   title:
     "The streamer copies between scattered pages a little each millisecond, and refuses nonsense",
   tags: ["dma", "interrupt"],
+  vias: VIAS,
 }, async (t) => {
   const device = await t.plug(streamer, {});
   const { driver, target, endpoint } = device;

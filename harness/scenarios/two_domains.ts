@@ -5,7 +5,7 @@
 
 import { Access, type Iova, PAGE_SIZE } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { scenario } from "../scenario.ts";
+import { scenario, VIAS } from "../scenario.ts";
 import { deviceReads, deviceWrites, fillDevice } from "./_edu.ts";
 import { faulted, noFaults } from "./_faults.ts";
 
@@ -18,6 +18,7 @@ export default scenario("two-domains", {
   title: "Two functions in two domains use the same IOVAs, and each sees only its own pages",
   tags: ["dma", "iommu"],
   modes: ["remap"],
+  vias: VIAS,
 }, async (t) => {
   /** An edu with a pattern inside, and pages of its own at {@linkcode IOVA}. */
   const member = async () => {

@@ -11,6 +11,7 @@ import { streamer, StreamerError, StreamerStatus } from "../../devices/streamer/
 import { scenario } from "../scenario.ts";
 import { deviceWrites } from "./_edu.ts";
 import { faulted, noFaults } from "./_faults.ts";
+import { streamerState } from "./_streamer.ts";
 
 const LENGTH = 2 * PAGE_SIZE;
 /** Bytes each millisecond: a transfer takes 128 ms. */
@@ -57,7 +58,7 @@ export default scenario("unmap-in-flight", {
       }]);
       t.check("not answered after 110 of 128 ms", !answered);
       await t.clock.advance(TRANSFER_MS - 111);
-      t.equal("one step from the end", (await driver.outcome()).bytesDone, LENGTH - CHUNK);
+      t.equal("one step from the end", (await streamerState(engine)).bytesDone, LENGTH - CHUNK);
       t.check("still not answered", !answered);
       await t.clock.advance(1);
       await unmapped;
@@ -121,7 +122,7 @@ export default scenario("unmap-in-flight", {
         answered = true;
         return bytes;
       });
-      const running = await driver.running();
+      const { running } = await streamerState(engine);
       t.equal("runs on only if it finishes first", running, policy === "finish");
       if (running) t.check("not answered", !answered);
       await t.clock.advance(TRANSFER_MS);
@@ -140,7 +141,7 @@ export default scenario("unmap-in-flight", {
       ),
     );
     await t.clock.advance(TRANSFER_MS - 11);
-    t.check("it runs on", await driver.running());
+    t.check("it runs on", (await streamerState(engine)).running);
     t.equal("none is answered", answered, 0);
     await t.clock.advance(1);
     await all;

@@ -34,8 +34,10 @@ function start(args: readonly string[], env: Record<string, string> = {}): Deno.
   }).spawn();
 }
 
+/** Via `direct` alone unless the arguments name one: what is looked at here does not depend on it. */
 async function run(...args: string[]): Promise<Result> {
-  const { code, stdout, stderr } = await start(args).output();
+  const via = args.includes("--via") ? [] : ["--via", "direct"];
+  const { code, stdout, stderr } = await start([...via, ...args]).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
@@ -65,14 +67,18 @@ async function withFolder(body: (folder: string) => Promise<void>): Promise<void
 }
 
 Deno.test("deno task scenario runs the product of scenario, mode and via, and exits with 0", async () => {
-  const result = await run(...fixture("passes"), "--reporter", "jsonl", "--seed", "5");
+  const vias = ["--via", "direct,vfio-user", "--variant", "none"];
+  const result = await run(...fixture("passes"), "--reporter", "jsonl", "--seed", "5", ...vias);
   assertEquals(result.code, 0, result.stderr);
-  const runs = runsOf(result).sort((a, b) => a.mode < b.mode ? -1 : 1);
+  const order = ({ mode, via }: RunReport) => `${via} ${mode}`;
+  const runs = runsOf(result).sort((a, b) => order(a) < order(b) ? -1 : 1);
   assertEquals(
     runs.map(({ scenario, mode, via, status, seed }) => [scenario, mode, via, status, seed]),
     [
       ["passes", "identity", "direct", "passed", 5],
       ["passes", "remap", "direct", "passed", 5],
+      ["passes", "identity", "vfio-user", "passed", 5],
+      ["passes", "remap", "vfio-user", "passed", 5],
     ],
   );
   assertEquals(runs[0]!.checks, [{ name: "outer > inner > is so", ok: true }]);
@@ -241,14 +247,14 @@ Deno.test("--list runs nothing and shows what there is", async () => {
   assertEquals(table.code, 0);
   assertMatch(
     table.stdout,
-    /^passes +identity remap +direct +good quick\n {2}passes, and draws numbers$/m,
+    /^passes +identity remap +direct vfio-user +good quick\n {2}passes, and draws numbers$/m,
   );
   const lines = await run(...fixture("passes"), "--list", "--reporter", "jsonl");
   assertEquals(JSON.parse(lines.stdout), {
     scenario: "passes",
     title: "passes, and draws numbers",
     modes: ["identity", "remap"],
-    vias: ["direct"],
+    vias: ["direct", "vfio-user"],
     tags: ["good", "quick"],
   });
 });
@@ -260,6 +266,7 @@ Deno.test("--help goes to stdout and exits with 0", async () => {
     const flag of [
       "--mode",
       "--via",
+      "--variant",
       "--grep",
       "--tag",
       "--list",
@@ -302,11 +309,6 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
     /Cannot run with --mode ats: it is not built yet; --mode takes identity, remap/,
   ],
   [["--mode", "remap,"], /none is empty/],
-  [
-    ["--via", "vfio-user"],
-    /Cannot run with --via vfio-user: it is not built yet; --via takes direct/,
-  ],
-  [["--via", "qemu"], /not built yet/],
   [["--via", "direkt"], /There is no --via direkt; did you mean direct\?/],
   [["--sed", "1"], /unknown option '--sed'[^]*--seed/],
   [["--seed", "-1"], /A seed is an integer from 0 to 4294967295/],
@@ -333,9 +335,11 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [["--json", "same.out", "--junit", "./same.out"], /writes to the same file/],
   [["--list", "--json", "x.json"], /it runs nothing/],
   [["--pcap", "x.pcap"], /Cannot write --pcap: .* no NIC is built yet/],
-  [["--messages", "x.log"], /--via vfio-user, which is not built/],
-  [["--dashboard"], /Cannot serve --dashboard: it is not built yet/],
-  [["--dashboard=8080"], /Cannot serve --dashboard/],
+  [["--list", "--messages", "x.log"], /it runs nothing/],
+  [["--variant", "twin"], /There is no --variant twin; [^]*none, messages, twin-socket/],
+  [["edu-identify", "--dashboard"], /Cannot serve --dashboard from here: start it as deno task/],
+  [["--dashboard=70000"], /A port is an integer from 0 to 65535/],
+  [["--dashboard=http"], /A port is an integer from 0 to 65535/],
   [
     [`${FIXTURES}fails.ts`, "--mode", "identity"],
     /Nothing to run in identity via direct: fails runs in remap/,
@@ -463,7 +467,10 @@ Deno.test("results hold no colour beside a terminal, and progress stays away", a
 });
 
 /** Reads until `wanted` appears. */
-async function readUntil(stream: ReadableStream<Uint8Array>, wanted: string): Promise<void> {
+async function readUntil(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  wanted: string,
+): Promise<void> {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let seen = "";
   while (!seen.includes(wanted)) {
@@ -491,6 +498,8 @@ function childrenOf(pid: number): number[] {
 
 Deno.test("Ctrl-C ends what is running, reports it as skipped, and exits with 130", async () => {
   const process = start([...fixture("loops", "passes"), ...[
+    "--via",
+    "direct",
     "--timeout",
     "600000",
     "--reporter",
@@ -510,7 +519,15 @@ Deno.test("Ctrl-C ends what is running, reports it as skipped, and exits with 13
 });
 
 Deno.test("a child process ends by itself when its parent is gone, even while a scenario keeps it busy", async () => {
-  const process = start([...fixture("loops"), "--timeout", "600000", "--jobs", "1"]);
+  const process = start([
+    ...fixture("loops"),
+    "--via",
+    "direct",
+    "--timeout",
+    "600000",
+    "--jobs",
+    "1",
+  ]);
   await readUntil(process.stderr, "1 runs");
   const children = childrenOf(process.pid);
   assertEquals(children.length, 1);

@@ -4,7 +4,6 @@ export default scenario("passes", {
   title: "passes, and draws numbers",
   tags: ["good", "quick"],
   modes: ["identity", "remap"],
-  vias: ["direct"],
 }, async (t) => {
   t.log(`drew ${t.random(2 ** 32)}`);
   await t.step("outer", async () => {

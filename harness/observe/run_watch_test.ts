@@ -1,0 +1,222 @@
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
+import type { Iommu } from "../../core/iommu/iommu.ts";
+import { edu } from "../../devices/edu/mod.ts";
+import { Random } from "../random.ts";
+import { RunContext } from "../run/run_context.ts";
+import { buildMachine } from "../via/registry.ts";
+import { TIMELINE_KINDS } from "./observation.ts";
+import type { Observed } from "./observation.ts";
+import { type Observation, Observer } from "./observer.ts";
+import { RunWatch, Teller } from "./run_watch.ts";
+
+/** What one watched run told, and how it may be waited for. */
+class Heard {
+  readonly messages: Observed[] = [];
+  readonly #waiting: { readonly holds: () => boolean; readonly resolve: () => void }[] = [];
+
+  take(message: Observed): void {
+    this.messages.push(message);
+    for (const { holds, resolve } of this.#waiting) if (holds()) resolve();
+  }
+
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ holds, resolve }));
+  }
+
+  of<Kind extends Observed["kind"]>(kind: Kind): Extract<Observed, { kind: Kind }>[] {
+    return this.messages.filter((message) => message.kind === kind) as never;
+  }
+}
+
+async function watched(
+  body: (t: RunContext, heard: Heard, observation: Observation, iommu: Iommu) => Promise<void>,
+): Promise<Heard> {
+  const observer = new Observer();
+  const teller = new Teller();
+  const heard = new Heard();
+  const observation = observer.watch({
+    observed: (message) => heard.take(message),
+    closed: () => {},
+  });
+  try {
+    const machine = await buildMachine("direct", {
+      mode: "remap",
+      memoryMib: 16,
+      seed: 1,
+      trace: "on",
+    });
+    let iommu: Iommu;
+    machine.watch((control, own) => {
+      iommu = own;
+      return control;
+    });
+    const watch = new RunWatch(teller, observation.request);
+    watch.begin(machine, "direct", "off");
+    const context = new RunContext({
+      mode: "remap",
+      via: "direct",
+      seed: 1,
+      random: new Random(1),
+      machine,
+      watch,
+      emit: () => {},
+    });
+    await body(context, heard, observation, iommu!);
+    await watch.end();
+    await machine.close();
+    await observation.told();
+  } finally {
+    observation.close();
+    observer.close();
+    teller.close();
+  }
+  return heard;
+}
+
+const kindOf = (event: readonly number[]) => TIMELINE_KINDS[event[2]!];
+
+Deno.test("RunWatch tells the counters while the scenario keeps its thread busy", async () => {
+  const heard = await watched(async (t, heard, _observation, iommu) => {
+    const { endpoint } = await t.plug(edu, {});
+    await heard.until(() => heard.of("sample").length > 0);
+    const { memory } = iommu.endpoint(endpoint);
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    // In here nothing of this thread runs but the loop: what is told, the other thread tells.
+    for (let at = 0; at < 700; at++) {
+      memory.readU8(0x1000 as Iova);
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  });
+  const faults = heard.of("sample").map(({ endpoints }) => endpoints[0]![4]!);
+  const midway = faults.filter((count) => count > 0 && count < 700);
+  assertGreater(midway.length, 0);
+  assertEquals(faults, faults.toSorted((a, b) => a - b));
+  assertEquals(faults.at(-1), 700);
+});
+
+Deno.test("RunWatch tells what changed: map, unmap, attach, detach and faults, each with its numbers", async () => {
+  const heard = await watched(async (t) => {
+    const device = await t.plug(edu, {});
+    const domain = device.domain!;
+    await t.iommu.map(domain, 0x1000 as Iova, 0x2000 as Gpa, 4096, Access.READ);
+    await device.driver.dmaToDevice(0x1000 as Iova, 0, 64);
+    await t.clock.advance(100);
+    await t.iommu.unmap(domain, 0x1000 as Iova, 4096);
+    await device.driver.dmaToDevice(0x1000 as Iova, 0, 64);
+    await t.clock.advance(100);
+    await t.iommu.detach(device.endpoint);
+  });
+  const events = heard.of("sample").flatMap(({ events }) => events);
+  const find = (kind: string) => events.filter((event) => kindOf(event) === kind);
+  assertEquals(find("attach").map((event) => event.slice(3, 5)), [[8, 1]]);
+  assertEquals(find("map").map((event) => event.slice(4)), [[1, -1, 0x1000, 4096, 0x2000, 1]]);
+  assertEquals(find("unmap").map((event) => event.slice(4, 9)), [[1, -1, 0x1000, 4096, 4096]]);
+  assertEquals(find("detach").map((event) => event.slice(3, 5)), [[8, 1]]);
+  assertEquals(find("fault").map((event) => [event[3], event[6], event[8], event[9]]), [
+    [8, 0x1000, Fault.UNMAPPED, Access.READ],
+  ]);
+  assertEquals(events.map(([sequence]) => sequence), events.map((_, at) => at));
+});
+
+Deno.test("RunWatch tells each fault once, with the mapping nearest to it, also more than a log holds", async () => {
+  const count = 3000;
+  const heard = await watched(async (t) => {
+    const { driver, domain } = await t.plug(edu, {});
+    await t.iommu.map(domain!, 0x10_0000 as Iova, 0x2000 as Gpa, 4096, Access.READ_WRITE);
+    for (let at = 0; at < count; at++) {
+      await driver.dmaToDevice(0x20_0000 as Iova, 0, 8);
+      await t.clock.advance(100);
+    }
+  });
+  const faults = heard.of("report").flatMap(({ faults }) => faults);
+  assertEquals(heard.of("report").at(-1)!.faultsLost, 0);
+  assertEquals(faults.map(([number]) => number), Array.from({ length: count }, (_, at) => at));
+  const [, , endpoint, , iova, access, reason, , side, nearest] = faults[0]!;
+  assertEquals([endpoint, iova, access, reason, side, nearest], [
+    8,
+    0x20_0000,
+    Access.READ,
+    Fault.UNMAPPED,
+    2,
+    0x10_0000,
+  ]);
+});
+
+Deno.test("RunWatch answers questions while the run goes on", async () => {
+  await watched(async (t, heard, observation) => {
+    const device = await t.plug(edu, {});
+    for (let at = 0; at < 5; at++) {
+      const iova = 0x1000 + at * 0x2000;
+      await t.iommu.map(device.domain!, iova as Iova, 0x4000 as Gpa, 4096, Access.READ);
+    }
+    await heard.until(() => heard.of("sample").length > 0);
+    const page = await observation.ask({ kind: "mappings", domain: 1, from: 0x3000, limit: 2 });
+    assertEquals(page, {
+      kind: "mappings",
+      mappings: [[0x3000, 0x4000, 4096, 1, 0], [0x5000, 0x4000, 4096, 1, 0]],
+    });
+    const around = await observation.ask({ kind: "around", domain: 1, iova: 0x2fff });
+    assertEquals(around, {
+      kind: "around",
+      around: {
+        over: null,
+        below: [0x1000, 0x4000, 4096, 1, 0],
+        above: [0x3000, 0x4000, 4096, 1, 0],
+      },
+    });
+    const detail = await observation.ask({ kind: "detail", endpoint: 8 });
+    assert(detail?.kind === "detail");
+    assertEquals(detail.detail.config.slice(0, 8), "3412e811");
+    assertEquals(detail.detail.bars.map(({ index, size }) => [index, size]), [[0, 0x10_0000]]);
+    assertEquals(await observation.ask({ kind: "detail", endpoint: 9 }), null);
+    assertEquals(await observation.ask({ kind: "around", domain: 77, iova: 0 }), null);
+  });
+});
+
+Deno.test("RunWatch tells what a run left: counters as its report, mappings, devices", async () => {
+  const heard = await watched(async (t) => {
+    const device = await t.plug(edu, {});
+    const buffer = await t.dmaBuffer(device, 3 * 4096);
+    await device.driver.dmaToDevice(buffer.iova, 0, 4096);
+    await t.clock.advance(100);
+  });
+  const last = heard.of("sample").at(-1)!;
+  const [endpoint, translations, , , , , , read] = last.endpoints[0]!;
+  assertEquals([endpoint, translations, read], [8, 1, 4096]);
+  assertEquals(heard.of("report").at(-1)!.totals, last.endpoints[0]!.slice(1));
+  assertEquals(heard.of("left-mappings").flatMap(({ mappings }) => mappings).length, 3);
+  assertEquals(heard.of("left-detail").map(({ detail }) => detail.endpoint), [8]);
+  assertEquals(heard.messages.at(-1), { kind: "left" });
+});
+
+Deno.test("RunWatch does not hold a run up when its watcher is gone", async () => {
+  await watched(async (t, heard, observation) => {
+    await t.plug(edu, {});
+    await heard.until(() => heard.of("sample").length > 0);
+    observation.close();
+    await t.plug(edu, {});
+  });
+});
+
+Deno.test("RunWatch looks at a few accesses, tells where they fell, and lets a long call alone", async () => {
+  const heard = await watched(async (t, heard, _observation, iommu) => {
+    const { endpoint, domain } = await t.plug(edu, {});
+    await t.iommu.map(domain!, 0x10_0000 as Iova, 0 as Gpa, 0x10_0000, Access.READ);
+    await heard.until(() => heard.of("sample").length > 0);
+    await t.clock.advance(1);
+    const { memory } = iommu.endpoint(endpoint);
+    const before = iommu.trace.recorded;
+    // One call of the scenario, as far as the watch can see.
+    for (let at = 0; at < 100_000; at++) {
+      memory.readU32((0x10_0000 + at * 4096 % 0x10_0000) as Iova);
+    }
+    assertLess(iommu.trace.recorded - before, 300);
+    assertEquals(iommu.trace.on, false);
+  });
+  const heats = heard.of("report").flatMap(({ endpoints }) => endpoints[0]?.heat ?? []);
+  const [heat] = heats;
+  assertEquals([heat?.start, heat?.width], [0x10_0000, 0x4000]);
+  assertGreater(heat!.buckets.reduce((sum, count) => sum + count, 0), 100);
+});

@@ -1,0 +1,201 @@
+/**
+ * The thread that tells about a watched run. It reads counters and the timeline from shared
+ * memory, so they reach the watcher while the scenario keeps its own thread busy; it owns the
+ * socket, so a watcher that does not read delays nobody.
+ * @module
+ */
+
+import { Board, EVENTS_KEPT } from "./board.ts";
+import { FAULT_FIELDS, type MappingTuple, type Observed, type Question } from "./observation.ts";
+import type { FromTeller, ToTeller } from "./thread_protocol.ts";
+
+/** Milliseconds between two samples. */
+const SAMPLE_MS = 250;
+/** Milliseconds between two times the scenario's thread is asked to come by. */
+const ASK_MS = 50;
+/** Characters that may wait for the socket before samples and faults are left out. */
+const BACKLOG = 8 * 2 ** 20;
+/** Longest question. */
+const MAX_QUESTION = 4096;
+const MAPPING_FIELDS = 5;
+
+interface Port {
+  postMessage(message: unknown): void;
+  onmessage: ((event: MessageEvent) => void) | null;
+}
+
+/** One run that is told about. */
+class Telling {
+  readonly #board: Board;
+  readonly #counters = new Map<number, Float64Array>();
+  readonly #port: MessagePort;
+  readonly #nudge: () => void;
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  readonly #encoder = new TextEncoder();
+  #queue: string[] = [];
+  #queued = 0;
+  #wake: (() => void) | null = null;
+  #connection: Deno.Conn | null = null;
+  #gone = false;
+  #closing = false;
+  #seen = 0;
+  #faultsLost = 0;
+
+  constructor(
+    open: Extract<ToTeller, { kind: "open" }>,
+    port: MessagePort,
+    nudge: () => void,
+  ) {
+    this.#board = new Board(open.board);
+    this.#port = port;
+    this.#nudge = nudge;
+    this.#say({ kind: "hello", key: open.request.key });
+    this.#timers.push(
+      setInterval(() => this.#board.ask(), ASK_MS),
+      setInterval(() => this.#sample(), SAMPLE_MS),
+    );
+    this.#serve(open.request.path).catch(() => {}).finally(() => this.#end());
+  }
+
+  take(message: Exclude<ToTeller, { kind: "open" }>): void {
+    switch (message.kind) {
+      case "counters":
+        this.#counters.set(message.endpoint, message.values);
+        break;
+      case "gone":
+        this.#counters.delete(message.endpoint);
+        break;
+      case "report": {
+        const { faults, ...rest } = message;
+        const rows = split(faults, FAULT_FIELDS);
+        if (this.#queued > BACKLOG) {
+          this.#faultsLost += rows.length;
+          break;
+        }
+        this.#say({ ...rest, faults: rows, faultsLost: rest.faultsLost + this.#faultsLost });
+        break;
+      }
+      case "left-mappings":
+        this.#say({
+          kind: "left-mappings",
+          domain: message.domain,
+          mappings: split(message.rows, MAPPING_FIELDS) as unknown as MappingTuple[],
+        });
+        break;
+      case "close":
+        this.#sample();
+        this.#say({ kind: "left" });
+        this.#closing = true;
+        this.#wake?.();
+        if (this.#gone) this.#flushed();
+        break;
+      default:
+        this.#say(message);
+    }
+  }
+
+  #sample(): void {
+    // Nobody is there to be told, or what was told before has not been taken yet.
+    if (this.#gone || this.#queued > BACKLOG) return;
+    if (this.#board.nudge()) this.#nudge();
+    const { events, recorded } = this.#board.read(this.#seen, EVENTS_KEPT);
+    this.#seen = recorded;
+    this.#say({
+      kind: "sample",
+      endpoints: [...this.#counters].map(([endpoint, values]) => [endpoint, ...values]),
+      domains: this.#board.domains(),
+      domainsLeftOut: this.#board.domainsLeftOut,
+      events,
+      recorded,
+    });
+  }
+
+  #say(message: Observed): void {
+    if (this.#gone) return;
+    const line = JSON.stringify(message) + "\n";
+    this.#queue.push(line);
+    this.#queued += line.length;
+    this.#wake?.();
+  }
+
+  async #serve(path: string): Promise<void> {
+    const connection = await Deno.connect({ transport: "unix", path });
+    this.#connection = connection;
+    this.#listen(connection).catch(() => {}).finally(() => this.#end());
+    for (;;) {
+      while (this.#queue.length > 0) {
+        const lines = this.#queue;
+        this.#queue = [];
+        for (const line of lines) {
+          let bytes = this.#encoder.encode(line);
+          while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
+          this.#queued -= line.length;
+        }
+      }
+      if (this.#closing || this.#gone) return;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+      this.#wake = null;
+    }
+  }
+
+  async #listen(connection: Deno.Conn): Promise<void> {
+    const decoder = new TextDecoder();
+    const chunk = new Uint8Array(MAX_QUESTION);
+    let rest = "";
+    for (;;) {
+      const length = await connection.read(chunk);
+      if (length === null) return;
+      const lines = (rest + decoder.decode(chunk.subarray(0, length), { stream: true })).split(
+        "\n",
+      );
+      rest = lines.pop()!;
+      if (rest.length > MAX_QUESTION) return;
+      for (const line of lines) {
+        this.#post({ kind: "question", ...JSON.parse(line) as Question });
+      }
+      this.#board.ask();
+      if (this.#board.nudge()) this.#nudge();
+    }
+  }
+
+  #post(message: FromTeller): void {
+    this.#port.postMessage(message);
+  }
+
+  #flushed(): void {
+    this.#post({ kind: "flushed" });
+    this.#nudge();
+  }
+
+  #end(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#queue = [];
+    this.#wake?.();
+    try {
+      this.#connection?.close();
+    } catch {
+      // The watcher has closed it.
+    }
+    if (this.#closing) this.#flushed();
+  }
+}
+
+function split(values: Float64Array, fields: number): number[][] {
+  const rows: number[][] = [];
+  for (let at = 0; at < values.length; at += fields) {
+    rows.push(Array.from(values.subarray(at, at + fields)));
+  }
+  return rows;
+}
+
+const self_ = self as unknown as Port;
+self_.onmessage = (event: MessageEvent<{ readonly port: MessagePort }>) => {
+  const { port } = event.data;
+  let telling: Telling | null = null;
+  port.onmessage = ({ data }: MessageEvent<ToTeller>) => {
+    if (data.kind === "open") telling = new Telling(data, port, () => self_.postMessage(0));
+    else telling?.take(data);
+  };
+};

@@ -1,0 +1,47 @@
+/**
+ * What the scenario's thread and the one that tells about it say to each other. Types alone.
+ * @module
+ */
+
+import type {
+  Answer,
+  DeviceDetail,
+  DomainReport,
+  EndpointReport,
+  ObserveRequest,
+  Question,
+  RegionReport,
+} from "./observation.ts";
+
+/** To the telling thread. */
+export type ToTeller =
+  | {
+    readonly kind: "open";
+    readonly request: ObserveRequest;
+    readonly board: SharedArrayBuffer;
+  }
+  /** An endpoint's counters, to be read from now on; in the order of `Counter`. */
+  | { readonly kind: "counters"; readonly endpoint: number; readonly values: Float64Array }
+  | { readonly kind: "gone"; readonly endpoint: number }
+  | {
+    readonly kind: "report";
+    readonly timeNs: number;
+    readonly endpoints: readonly EndpointReport[];
+    readonly domains: readonly DomainReport[];
+    readonly regions: readonly RegionReport[];
+    /** Rows of `FAULT_FIELDS`. */
+    readonly faults: Float64Array;
+    readonly faultsLost: number;
+    readonly totals: readonly number[];
+  }
+  | { readonly kind: "answer"; readonly query: number; readonly answer: Answer | null }
+  /** Rows of a `MappingTuple`. */
+  | { readonly kind: "left-mappings"; readonly domain: number; readonly rows: Float64Array }
+  | { readonly kind: "left-detail"; readonly detail: DeviceDetail }
+  /** All has been said. Answered by `flushed` when the watcher has it, or is gone. */
+  | { readonly kind: "close" };
+
+/** To the scenario's thread. */
+export type FromTeller =
+  | ({ readonly kind: "question" } & Question)
+  | { readonly kind: "flushed" };

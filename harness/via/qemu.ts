@@ -1,0 +1,408 @@
+/**
+ * Via `qemu`: devices in a server process, plugged into a stock QEMU by its own vfio-user client,
+ * and driven by a program in a Linux guest. Guest RAM is mapped here too, so that a scenario's
+ * bytes are the guest's.
+ *
+ * In identity mode no IOMMU stands in between: registers are reached through /dev/mem, and devices
+ * reach all of the guest's RAM by GPA, the kernel's part included, so a scenario that sends them
+ * elsewhere than into its own does not belong here. In remap mode the IOMMU is QEMU's, in the
+ * client: each mapping is a VFIO_IOMMU_MAP_DMA in the guest, and arrives at the server as DMA_MAP.
+ * An endpoint has a container of its own, which mirrors the mappings of the domain that it is in.
+ *
+ * @module
+ */
+
+import { Fault, faultName, hex, type Iova } from "../../core/address.ts";
+import type { RamRegionSpec } from "../../core/memory/ram_region.ts";
+import { parseRequesterId } from "../../devices/pci/bdf.ts";
+import type { DeviceType } from "../../devices/pci/pci_device.ts";
+import type { PciTarget } from "../../devices/pci/pci_driver.ts";
+import {
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
+} from "../../devices/pci/spec.ts";
+import { latenciesOf } from "../machine/latencies.ts";
+import { localIommu } from "../machine/local_iommu.ts";
+import { Machine, type MachineOptions } from "../machine/machine.ts";
+import { mixSeed } from "../random.ts";
+import { type Metrics, NO_METRICS } from "../run/run_report.ts";
+import type { Latencies } from "../run/threshold.ts";
+import type { FaultReport, MachineIommu } from "../scenario.ts";
+import { PciAgent, PciAgentError } from "../vm/pci_agent.ts";
+import type { MachineParts, ViaBackend } from "./backend.ts";
+import { MAILBOX, MAX_SCENARIO_MIB, PORTS, type QemuIommu, QemuVm } from "./qemu_vm.ts";
+import { QemuTarget } from "./qemu_target.ts";
+import type { CountersResult, Happened } from "./vfio_user_control.ts";
+import { type ServerProcess, serverProcess } from "./vfio_user_process.ts";
+
+/** Machines of this process that are up: each is used for one run after the other. */
+const machines = new Map<QemuIommu, QemuVm>();
+
+/** Builds a machine in a guest. @throws {VmError | GuestError | LinuxError} */
+export async function buildQemuMachine(options: MachineOptions): Promise<Machine> {
+  if (options.memoryMib > MAX_SCENARIO_MIB) {
+    throw new RangeError(
+      `Cannot give a scenario ${options.memoryMib} MiB via qemu: ${MAX_SCENARIO_MIB} at most`,
+    );
+  }
+  const remapping = options.variant === "virtio-iommu" ? "virtio" : "intel";
+  const host = await machineFor(options.mode === "identity" ? "none" : remapping);
+  const process = await serverProcess(0);
+  const agent = new PciAgent(host.vm.guest);
+  for (const { start, bytes } of [host.low, host.high]) await agent.do("ram", start, bytes.length);
+  await agent.do("mailbox", MAILBOX);
+  return Machine.build(
+    options,
+    (parts) => new QemuBackend(parts, options, host, agent, process),
+    (regions) => reservedRam(host, regions),
+  );
+}
+
+async function machineFor(iommu: QemuIommu): Promise<QemuVm> {
+  const there = machines.get(iommu);
+  if (there?.alive === true) return there;
+  if (there !== undefined) await discard(there);
+  const made = await QemuVm.boot(iommu);
+  machines.set(iommu, made);
+  return made;
+}
+
+/** Ends a machine that a run has left in an unknown state. */
+async function discard(host: QemuVm): Promise<void> {
+  for (const [iommu, one] of machines) if (one === host) machines.delete(iommu);
+  await host.stop();
+}
+
+/** The scenario's RAM as parts of the guest's, all zero: low and high, without ROM. */
+function reservedRam(host: QemuVm, regions: readonly RamRegionSpec[]): RamRegionSpec[] {
+  return regions.filter(({ readOnly }) => readOnly !== true).map((region, at) => {
+    const { start, bytes } = at === 0 ? host.low : host.high;
+    const own = bytes.subarray(0, region.length);
+    own.fill(0);
+    return { ...region, start, bytes: own };
+  });
+}
+
+/** A device that is plugged in. */
+interface Slot {
+  readonly endpoint: number;
+  /** In the server's IOMMU. */
+  readonly number: number;
+  readonly handle: bigint;
+  readonly target: QemuTarget;
+}
+
+/** A mapping, as the guest is asked for it. */
+interface Mapped {
+  readonly iova: number;
+  readonly gpa: number;
+  readonly length: number;
+  readonly access: number;
+}
+
+/** Copies of the mappings that begin below `end`: views of a table end with the next change of it. */
+function mappedIn(mappings: Iterable<Mapped>, end = Infinity): Mapped[] {
+  const found: Mapped[] = [];
+  for (const { iova, gpa, length, access } of mappings) {
+    if (iova >= end) break;
+    found.push({ iova, gpa, length, access });
+  }
+  return found;
+}
+
+/** {@linkcode ViaBackend} over a guest. */
+class QemuBackend implements ViaBackend {
+  readonly iommu: MachineIommu;
+  readonly #parts: MachineParts;
+  readonly #options: MachineOptions;
+  readonly #host: QemuVm;
+  readonly #agent: PciAgent;
+  readonly #process: ServerProcess;
+  /** By requester ID. */
+  readonly #slots = new Map<number, Slot>();
+  readonly #numbers = new Map<number, number>();
+  #faults: FaultReport[] = [];
+  /** Root ports that have a device. */
+  #ports = 0;
+  #touched = false;
+  #broken: unknown = null;
+
+  constructor(
+    parts: MachineParts,
+    options: MachineOptions,
+    host: QemuVm,
+    agent: PciAgent,
+    process: ServerProcess,
+  ) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#host = host;
+    this.#agent = agent;
+    this.#process = process;
+    this.iommu = this.#control();
+    process.onHappened = (happened) => this.#happened(happened);
+    const { nowNs } = parts.clock;
+    process.do({
+      kind: "begin",
+      seed: mixSeed(options.seed, "server", 0),
+      nowNs,
+      trace: options.trace,
+    });
+  }
+
+  async plug<Options>(type: DeviceType<Options, unknown>, options: Options): Promise<PciTarget> {
+    const port = this.#ports;
+    if (port === PORTS) {
+      throw new Error(`Cannot plug ${type.type} in: all ${PORTS} ports are taken`);
+    }
+    const path = this.#process.nextSocket();
+    const recipe = { type: type.type, module: type.module, options: options ?? null };
+    const { endpoint: number } = await this.#process.askLater({
+      kind: "plug",
+      ...recipe,
+      name: `${type.type} in QEMU's port ${port}`,
+      path,
+    });
+    this.#ports++;
+    const address = await this.#checked(this.#host.plug(port, path));
+    const endpoint = parseRequesterId(address.slice("0000:".length));
+    this.#parts.iommu.addEndpoint(endpoint);
+    this.#numbers.set(number, endpoint);
+    const way = this.#options.mode === "identity" ? "sysfs" : "vfio";
+    const handle = await this.#checked(this.#agent.do("open", way, address));
+    const target = await QemuTarget.open({
+      endpoint,
+      agent: this.#agent,
+      handle,
+      inspect: async () => {
+        return (await this.#process.askLater({ kind: "inspect", endpoint: number })).state;
+      },
+      touched: () => this.#touched = true,
+    });
+    this.#slots.set(endpoint, { endpoint, number, handle, target });
+    const command = await target.configRead(PCI_COMMAND, 2);
+    const enable = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+    await target.configWrite(PCI_COMMAND, 2, command | enable);
+    return target;
+  }
+
+  migrate(): Promise<void> {
+    return Promise.reject(
+      new Error("Cannot migrate a device via qemu: QEMU alone could ask its server to"),
+    );
+  }
+
+  async advance(ms: number): Promise<void> {
+    const { clock } = this.#parts;
+    if (!(ms >= 0)) clock.advance(ms);
+    this.#process.do({ kind: "advance", ms });
+    clock.advance(ms);
+    for (const { target } of this.#slots.values()) await target.collect();
+    this.#touched = false;
+  }
+
+  takeFaults(): readonly FaultReport[] {
+    this.#collect();
+    return this.#faults.splice(0);
+  }
+
+  metrics(): Metrics {
+    return this.#counters()?.metrics ?? NO_METRICS;
+  }
+
+  translationLatencies(): Latencies {
+    return latenciesOf(this.#counters()?.latencies ?? []);
+  }
+
+  startDirtyTracking(): never {
+    throw new Error("Cannot track dirty pages via qemu: it is for QEMU to ask");
+  }
+
+  takeDirtyPages(): never {
+    return this.startDirtyTracking();
+  }
+
+  collectTrace(): number {
+    if (this.#options.trace === "on" && this.#process.alive) this.#collect();
+    return 0;
+  }
+
+  async settle(): Promise<void> {
+    // A server that is gone cannot: lost() tells of that.
+    if (this.#process.alive) await this.#process.doLater({ kind: "settle" }).catch(() => {});
+  }
+
+  async lost(): Promise<string | null> {
+    if (!this.#host.alive) {
+      const { code, signal, output } = await this.#host.vm.ended;
+      return [`QEMU has ended (${signal ?? `exit code ${code}`})`, output].join("\n").trim();
+    }
+    return await this.#process.lost();
+  }
+
+  async close(): Promise<void> {
+    let failure: unknown = null;
+    try {
+      if (this.#broken !== null) throw this.#broken;
+      // To let go of a device that does not answer any more takes Linux a minute.
+      if (!this.#process.alive) throw new Error("The devices are gone with their process");
+      for (const { target } of this.#slots.values()) await target.close();
+      await this.#agent.close();
+      for (let port = 0; port < this.#ports; port++) await this.#host.unplug(port);
+    } catch (error) {
+      // The next run gets a machine that is known to be whole.
+      await discard(this.#host);
+      failure = error;
+    }
+    const process = this.#process;
+    const left = process.alive ? await process.endMachine() : [];
+    process.onHappened = () => {};
+    if (left.length > 0) process.kill();
+    // What broke the machine in the run has been thrown there.
+    if (process.alive && failure !== null && failure !== this.#broken) throw failure;
+    if (left.length > 0) throw new Error(`Something is left behind: ${left.join("; ")}`);
+  }
+
+  /** The machine's IOMMU: its own tables, which the containers in the guest follow. */
+  #control(): MachineIommu {
+    const { iommu } = this.#parts;
+    const local = localIommu(iommu);
+    const members = (domain: number): Slot[] => {
+      if (!iommu.hasDomain(domain)) return [];
+      return [...iommu.domain(domain).members]
+        .map(({ endpoint }) => this.#slots.get(endpoint.id))
+        .filter((slot) => slot !== undefined);
+    };
+    const empty = async (slot: Slot): Promise<void> => {
+      const { domain } = iommu.endpoint(slot.endpoint);
+      if (domain === null) return;
+      for (const mapping of mappedIn(domain.space.mappings())) await this.#unmap(slot, mapping);
+    };
+    return {
+      createDomain: () => local.createDomain(),
+      destroyDomain: (domain) => {
+        this.#collect();
+        return local.destroyDomain(domain);
+      },
+      attach: async (endpoint, domain) => {
+        const slot = this.#slots.get(endpoint);
+        if (slot === undefined || !iommu.hasDomain(domain)) return local.attach(endpoint, domain);
+        if (iommu.endpoint(endpoint).domain?.id === domain) return;
+        this.#collect();
+        await empty(slot);
+        await local.attach(endpoint, domain);
+        for (const mapping of mappedIn(iommu.domain(domain).space.mappings())) {
+          await this.#map(slot, mapping);
+        }
+      },
+      detach: async (endpoint) => {
+        const slot = this.#slots.get(endpoint);
+        this.#collect();
+        if (slot !== undefined) await empty(slot);
+        await local.detach(endpoint);
+      },
+      map: async (domain, iova, gpa, length, access) => {
+        this.#collect();
+        await local.map(domain, iova, gpa, length, access);
+        for (const slot of members(domain)) await this.#map(slot, { iova, gpa, length, access });
+      },
+      unmap: async (domain, iova, length) => {
+        this.#collect();
+        const slots = members(domain);
+        const gone = slots.length === 0
+          ? []
+          : mappedIn(iommu.domain(domain).space.mappings(iova), iova + length);
+        const bytes = await local.unmap(domain, iova, length);
+        for (const slot of slots) {
+          for (const mapping of gone) await this.#unmap(slot, mapping);
+        }
+        return bytes;
+      },
+      startDirtyTracking: () => Promise.try(() => this.startDirtyTracking()),
+      takeDirtyPages: () => Promise.try(() => this.startDirtyTracking()),
+    };
+  }
+
+  async #map(slot: Slot, { iova, gpa, length, access }: Mapped): Promise<void> {
+    // VFIO has no mapping that permits nothing; to a device it is as good as none.
+    if (access === 0) return;
+    await this.#checked(this.#agent.do("map", slot.handle, iova, gpa, length, access));
+  }
+
+  async #unmap(slot: Slot, { iova, length, access }: Mapped): Promise<void> {
+    if (access === 0) return;
+    const bytes = await this.#checked(this.#agent.do("unmap", slot.handle, iova, length));
+    if (bytes === BigInt(length)) return;
+    throw new Error(
+      `Cannot unmap ${hex(length)} bytes at ${hex(iova)} in the guest: VFIO unmapped ${hex(bytes)}`,
+    );
+  }
+
+  /** What fails otherwise than by Linux's answer leaves the guest in a state that is not known. */
+  async #checked<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof PciAgentError)) this.#broken ??= error;
+      throw error;
+    }
+  }
+
+  #collect(): void {
+    if (!this.#touched || !this.#process.alive) return;
+    this.#process.do({ kind: "sync" });
+    this.#touched = false;
+  }
+
+  #counters(): CountersResult | null {
+    return this.#process.alive ? this.#process.ask({ kind: "counters" }) : null;
+  }
+
+  /** Takes over what devices did, as the mappings of now see it. */
+  #happened({ faults, errors, dma }: Happened): void {
+    const { iommu, deviceError } = this.#parts;
+    for (const [name, text] of errors) {
+      const error = new Error(text.split("\n", 1)[0]);
+      error.stack = text;
+      deviceError(name, error);
+    }
+    for (const [number, pasid, iova, access, reason, timeNs] of faults) {
+      const endpoint = this.#numbers.get(number) ?? number;
+      this.#faults.push({
+        endpoint,
+        pasid: pasid < 0 ? null : pasid,
+        iova: iova as Iova,
+        access,
+        reason: faultName(this.#reason(endpoint, iova, access, reason as Fault)),
+        timeNs,
+      });
+    }
+    if (!iommu.trace.on) return;
+    for (const [timeNs, kind, number, pasid, iova, length, result] of dma) {
+      const endpoint = this.#numbers.get(number) ?? number;
+      const target = result < 0
+        ? this.#reason(endpoint, iova, kind + 1, result as Fault)
+        : this.#target(endpoint, iova);
+      iommu.trace.record(timeNs, kind, endpoint, pasid, iova, length, target);
+    }
+  }
+
+  /** Why an access was refused: a server sees mappings alone, and neither domains nor holes in RAM. */
+  #reason(endpoint: number, iova: number, access: number, seen: Fault): Fault {
+    if (seen !== Fault.UNMAPPED && seen !== Fault.PERMISSION && seen !== Fault.NO_MEMORY) {
+      return seen;
+    }
+    const { iommu } = this.#parts;
+    const { domain, context } = iommu.endpoint(endpoint);
+    if (domain === null) return context.bypass ? Fault.NO_MEMORY : Fault.NO_DOMAIN;
+    const mapping = domain.space.mappingAt(iova as Iova);
+    return mapping !== null && (mapping.access & access) !== access ? Fault.PERMISSION : seen;
+  }
+
+  #target(endpoint: number, iova: number): number {
+    const mapping = this.#parts.iommu.endpoint(endpoint).domain?.space.mappingAt(iova as Iova);
+    return mapping === null || mapping === undefined ? iova : mapping.gpa + (iova - mapping.iova);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * What the harness and a server process say to each other beside the vfio-user sockets:
+ * JSON lines over a UNIX socket of their own. Time, fault records, counters and a look into
+ * models are the harness's business; vfio-user has no commands for them, and gets none.
+ *
+ * The harness asks, and the server answers each request once, in order, when all that the
+ * devices did before has left the process.
+ *
+ * @module
+ */
+
+import * as v from "valibot";
+import type { EndpointMetrics } from "../../core/observe/counters.ts";
+
+/** What both ends announce: scenarios map more than the 65 535 ranges of the specification's default. */
+export const MAX_DMA_MAPS: number = 2 ** 20;
+
+/** What the harness asks for. */
+export type ControlRequest =
+  /** Makes the machine of a run: no device yet, time as it is elsewhere. */
+  | {
+    readonly kind: "begin";
+    readonly seed: number;
+    readonly nowNs: number;
+    readonly trace: "on" | "off";
+  }
+  /** Makes a device and a socket for it at `path`. Answered by {@linkcode PlugResult}. */
+  | {
+    readonly kind: "plug";
+    readonly type: string;
+    readonly module: string;
+    readonly options: unknown;
+    /** For messages about it: `edu at 00:01.0`. */
+    readonly name: string;
+    readonly path: string;
+  }
+  /** Takes a device away; its counters stay. */
+  | { readonly kind: "unplug"; readonly endpoint: number }
+  /** Moves time on by `ms`. */
+  | { readonly kind: "advance"; readonly ms: number }
+  /** Does nothing, after all that went before. */
+  | { readonly kind: "sync" }
+  /** As `sync`, and errors that nobody has caught have surfaced. */
+  | { readonly kind: "settle" }
+  /** Answered by {@linkcode InspectResult}. */
+  | { readonly kind: "inspect"; readonly endpoint: number }
+  /** Answered by {@linkcode CountersResult}. */
+  | { readonly kind: "counters" }
+  /** Takes the machine down. Answered by {@linkcode EndResult}. */
+  | { readonly kind: "end" };
+
+/** A request as it is sent. */
+export interface ControlMessage {
+  readonly id: number;
+  readonly request: ControlRequest;
+}
+
+/** A fault as the server recorded it: endpoint, PASID or -1, IOVA, access, reason, time. */
+export type FaultTuple = readonly [number, number, number, number, number, number];
+/** A DMA of the trace: time, kind, endpoint, PASID or -1, IOVA, length, fault or 0. */
+export type DmaTuple = readonly [number, number, number, number, number, number, number];
+
+/** What an answer brings with it: all that has happened since the last one. */
+export interface Happened {
+  /** In the order in which they happened. */
+  readonly faults: readonly FaultTuple[];
+  /** Errors of device models: which device, and the error as text. */
+  readonly errors: readonly (readonly [string, string])[];
+  readonly dma: readonly DmaTuple[];
+  /** DMA that the trace no longer held. */
+  readonly dropped: number;
+}
+
+/** An answer. */
+export interface ControlReply extends Happened {
+  readonly id: number;
+  /** The request's result, when it was done. */
+  readonly result?: unknown;
+  /** Why it was not. */
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+/** Of `plug`. */
+export interface PlugResult {
+  /** The device's number in the server's IOMMU. */
+  readonly endpoint: number;
+}
+
+/** Of `inspect`. */
+export interface InspectResult {
+  readonly state: Record<string, unknown>;
+}
+
+/** Of `counters`: of all devices together, those that went included. */
+export interface CountersResult {
+  readonly metrics: EndpointMetrics;
+  /** Translations by duration: upper bound in nanoseconds and count. */
+  readonly latencies: readonly { readonly belowNs: number; readonly count: number }[];
+}
+
+/** Of `end`: what is left that was not there at the beginning, one text each; none when all is well. */
+export interface EndResult {
+  readonly left: readonly string[];
+}
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const integer = v.pipe(v.number(), v.safeInteger());
+const text = v.string();
+
+const RequestSchema: v.GenericSchema<ControlRequest> = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("begin"),
+    seed: count,
+    nowNs: count,
+    trace: v.picklist(["on", "off"]),
+  }),
+  v.strictObject({
+    kind: v.literal("plug"),
+    type: text,
+    module: v.pipe(text, v.startsWith("file:")),
+    options: v.unknown(),
+    name: text,
+    path: text,
+  }),
+  v.strictObject({ kind: v.literal("unplug"), endpoint: count }),
+  v.strictObject({ kind: v.literal("advance"), ms: v.pipe(v.number(), v.minValue(0)) }),
+  v.strictObject({ kind: v.literal("sync") }),
+  v.strictObject({ kind: v.literal("settle") }),
+  v.strictObject({ kind: v.literal("inspect"), endpoint: count }),
+  v.strictObject({ kind: v.literal("counters") }),
+  v.strictObject({ kind: v.literal("end") }),
+]);
+
+const MessageSchema: v.GenericSchema<ControlMessage> = v.strictObject({
+  id: count,
+  request: RequestSchema,
+});
+
+const ReplySchema: v.GenericSchema<ControlReply> = v.strictObject({
+  id: count,
+  result: v.exactOptional(v.unknown()),
+  error: v.exactOptional(v.strictObject({ name: text, message: text })),
+  faults: v.array(v.strictTuple([count, integer, count, count, integer, count])),
+  errors: v.array(v.strictTuple([text, text])),
+  dma: v.array(v.strictTuple([count, count, count, integer, count, count, integer])),
+  dropped: count,
+});
+
+const PlugSchema: v.GenericSchema<PlugResult> = v.strictObject({ endpoint: count });
+const InspectSchema: v.GenericSchema<InspectResult> = v.strictObject({
+  state: v.record(v.string(), v.unknown()),
+});
+const CountersSchema: v.GenericSchema<CountersResult> = v.strictObject({
+  metrics: v.strictObject({
+    translations: count,
+    iotlbHits: count,
+    iotlbMisses: count,
+    faults: count,
+    pageRequests: count,
+    invalidations: count,
+    dmaReadBytes: count,
+    dmaWriteBytes: count,
+  }),
+  latencies: v.array(v.strictObject({ belowNs: v.number(), count })),
+});
+const EndSchema: v.GenericSchema<EndResult> = v.strictObject({ left: v.array(text) });
+
+/** Results by the request's kind. */
+export interface Results {
+  readonly plug: PlugResult;
+  readonly inspect: InspectResult;
+  readonly counters: CountersResult;
+  readonly end: EndResult;
+}
+
+const RESULTS: { readonly [Kind in keyof Results]: v.GenericSchema<Results[Kind]> } = {
+  plug: PlugSchema,
+  inspect: InspectSchema,
+  counters: CountersSchema,
+  end: EndSchema,
+};
+
+/** @throws {Error} when `value` does not fit `schema` */
+function parse<T>(what: string, schema: v.GenericSchema<T>, value: unknown): T {
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new Error(`Cannot read a ${what}: ${v.getDotPath(issue) ?? "it"}: ${issue.message}`);
+}
+
+/** The request in a line. @throws {Error} when it is none */
+export function parseRequest(line: string): ControlMessage {
+  return parse("request of the harness", MessageSchema, JSON.parse(line));
+}
+
+/** The answer in a line. @throws {Error} when it is none */
+export function parseReply(line: string): ControlReply {
+  return parse("reply of the server process", ReplySchema, JSON.parse(line));
+}
+
+/** The result of a request. @throws {Error} when it is none */
+export function parseResult<Kind extends keyof Results>(
+  kind: Kind,
+  value: unknown,
+): Results[Kind] {
+  return parse(`result of ${kind}`, RESULTS[kind] as v.GenericSchema<Results[Kind]>, value);
+}

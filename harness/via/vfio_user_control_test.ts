@@ -1,0 +1,65 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type ControlRequest, parseReply, parseRequest, parseResult } from "./vfio_user_control.ts";
+
+const REQUESTS: readonly ControlRequest[] = [
+  { kind: "begin", seed: 5, nowNs: 1e9, trace: "on" },
+  {
+    kind: "plug",
+    type: "edu",
+    module: "file:///devices/edu/mod.ts",
+    options: { dmaMask: 1 },
+    name: "edu at 00:01.0",
+    path: "/tmp/0.sock",
+  },
+  { kind: "unplug", endpoint: 1 },
+  { kind: "advance", ms: 0.5 },
+  { kind: "sync" },
+  { kind: "settle" },
+  { kind: "inspect", endpoint: 1 },
+  { kind: "counters" },
+  { kind: "end" },
+];
+
+Deno.test("parseRequest() reads every request back", () => {
+  for (const [id, request] of REQUESTS.entries()) {
+    assertEquals(parseRequest(JSON.stringify({ id, request })), { id, request });
+  }
+});
+
+Deno.test("parseRequest() refuses what is no request", () => {
+  const plug = REQUESTS[1]!;
+  for (
+    const bad of [
+      {},
+      { id: 1, request: { kind: "explode" } },
+      { id: -1, request: { kind: "sync" } },
+      { id: 1, request: { kind: "advance", ms: -1 } },
+      { id: 1, request: { kind: "advance", ms: "1" } },
+      { id: 1, request: { ...plug, module: "https://example.com/x.ts" } },
+      { id: 1, request: { ...plug, extra: 1 } },
+    ]
+  ) assertThrows(() => parseRequest(JSON.stringify(bad)), Error, "Cannot read a request");
+  assertThrows(() => parseRequest("{"), SyntaxError);
+});
+
+const REPLY = {
+  id: 0,
+  faults: [[1, -1, 4096, 2, -1, 5]],
+  errors: [["edu", "Error"]],
+  dma: [],
+  dropped: 0,
+};
+
+Deno.test("parseReply() reads results, errors and what has happened", () => {
+  assertEquals(parseReply(JSON.stringify({ ...REPLY, result: { a: 1 } })).result, { a: 1 });
+  const error = { name: "RangeError", message: "no" };
+  assertEquals(parseReply(JSON.stringify({ ...REPLY, error })).error, error);
+  assertThrows(() => parseReply(JSON.stringify({ ...REPLY, faults: [[1]] })), Error, "faults");
+  assertThrows(() => parseReply(JSON.stringify({ id: 0 })), Error, "Cannot read a reply");
+});
+
+Deno.test("parseResult() checks a result by its request", () => {
+  assertEquals(parseResult("plug", { endpoint: 3 }), { endpoint: 3 });
+  assertThrows(() => parseResult("plug", {}), Error, "Cannot read a result of plug");
+  assertEquals(parseResult("end", { left: ["a file"] }).left, ["a file"]);
+});

@@ -1,0 +1,61 @@
+import { defineDevice, type PciDevice, type PciHost } from "../../../devices/pci/pci_device.ts";
+import { scenario } from "../../../harness/scenario.ts";
+import { createSharedMemory } from "../../../protocols/linux/mod.ts";
+
+/** A device that prints, throws, rejects and leaks, by the register that is read. */
+class Misbehaved implements PciDevice {
+  readonly type = "misbehaved";
+  readonly ident = { vendorId: 0x1234, deviceId: 0x0bad, revisionId: 1, classCode: 0xff_0000 };
+  readonly bars = [{ index: 0, size: 4096, kind: "mmio32" } as const];
+  attach(_host: PciHost): void {}
+  barRead(_bar: number, offset: number): number {
+    switch (offset) {
+      case 0x0:
+        // deno-lint-ignore no-console -- this is what it does wrong
+        console.log("I am a device");
+        break;
+      case 0x4:
+        throw new Error("no such luck");
+      case 0x8:
+        Promise.reject(new Error("nobody caught me"));
+        break;
+      case 0xc:
+        createSharedMemory("lost", 4096);
+        break;
+    }
+    return offset;
+  }
+  barWrite(): void {}
+  reset(): void {}
+  inspect(): Record<string, unknown> {
+    throw new Error("look elsewhere");
+  }
+}
+
+export const misbehaved = defineDevice({
+  type: "misbehaved",
+  module: import.meta.url,
+  create: ({ refuse = false }: { readonly refuse?: boolean }) => {
+    if (refuse) throw new RangeError("I will not be made");
+    return new Misbehaved();
+  },
+  driver: (target) => target,
+});
+
+/** One scenario a way to misbehave; `WAY` of the environment says which. */
+const WAYS: Readonly<Record<string, number>> = {
+  prints: 0x0,
+  throws: 0x4,
+  rejects: 0x8,
+  leaks: 0xc,
+};
+
+export default scenario("misbehaves", {
+  title: "reads a register of a device that does what it should not",
+  modes: ["remap"],
+}, async (t) => {
+  const way = Deno.env.get("WAY") ?? "";
+  const { target } = await t.plug(misbehaved, { refuse: way === "refuses" });
+  if (way === "inspect") await target.inspect();
+  else await target.barRead(0, WAYS[way]!, 4);
+});

@@ -1,0 +1,296 @@
+/**
+ * One endpoint: its charts, where its accesses went, and what its device says.
+ * @module
+ */
+
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import type { BarRow, EndpointDetail, EndpointState, MsixTable, Snapshot } from "../../api.ts";
+import { HeatMap } from "../charts/heat_map.tsx";
+import { Later } from "../components/later.tsx";
+import { Address, CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
+import { WithSnapshot } from "../components/page_state.tsx";
+import { useResource } from "../components/resource.ts";
+import { TimelinePanel } from "../components/timeline.tsx";
+import { Tree } from "../components/tree.tsx";
+import {
+  formatBytes,
+  formatCount,
+  formatHex,
+  formatInteger,
+  formatNs,
+  formatShare,
+} from "../format.ts";
+import { frame, go, heatLog, linkTo, ofRun, placeOf, route, viewRange } from "../state/store.ts";
+import { Charts } from "./charts.tsx";
+import { shareOf } from "./series.ts";
+
+/** The page of the endpoint in the address; of the first one without. */
+export function EndpointPage(): JSX.Element {
+  return <WithSnapshot title="Endpoint">{(state) => <Chosen state={state} />}</WithSnapshot>;
+}
+
+function Chosen({ state }: { readonly state: Snapshot }): JSX.Element {
+  const { subject } = route.value;
+  const endpoint = subject === ""
+    ? state.endpoints[0]
+    : state.endpoints.find(({ bdf, id }) => bdf === subject || String(id) === subject);
+  const picker = (
+    <label class="field">
+      <span class="unseen">Endpoint</span>
+      <select
+        value={endpoint?.bdf ?? ""}
+        onChange={(event) => go(placeOf("endpoint", event.currentTarget.value))}
+      >
+        {endpoint === undefined && <option value="">choose an endpoint</option>}
+        {state.endpoints.map(({ bdf, device }) => (
+          <option key={bdf} value={bdf}>{bdf} {device}</option>
+        ))}
+      </select>
+    </label>
+  );
+  return (
+    <>
+      <div class="page-head">
+        <h1>
+          {endpoint === undefined ? "Endpoint" : (
+            <>
+              {endpoint.device} <span class="mono at">{endpoint.bdf}</span>
+            </>
+          )}
+        </h1>
+        {endpoint !== undefined && <Where endpoint={endpoint} />}
+        {state.endpoints.length > 0 && <div class="push">{picker}</div>}
+      </div>
+      {endpoint === undefined
+        ? (
+          <section class="panel">
+            <Empty
+              title={state.endpoints.length === 0
+                ? "No endpoint attached"
+                : `There is no endpoint ${subject} in this run`}
+            >
+              {state.endpoints.length === 0
+                ? "Devices appear here when a scenario plugs them in."
+                : "Choose one of those there are, at the top right."}
+            </Empty>
+          </section>
+        )
+        : <One endpoint={endpoint} version={state.sequence} />}
+    </>
+  );
+}
+
+function Where({ endpoint }: { readonly endpoint: EndpointState }): JSX.Element {
+  const { domain, bypass, counters, latency } = endpoint;
+  return (
+    <p class="muted">
+      {domain === null ? bypass ? "bypasses the IOMMU" : "attached to no domain" : (
+        <>
+          in <a href={linkTo("domains", String(domain))}>domain {domain}</a>
+        </>
+      )}
+      {` · ${formatCount(counters.translations)} translations · ${
+        formatShare(shareOf(counters))
+      } hits · p99 ${formatNs(latency?.p99Ns ?? null)} · `}
+      {counters.faults === 0
+        ? "no fault"
+        : (
+          <a class="bad-text" href={linkTo("faults", "", { filter: `endpoint:${endpoint.bdf}` })}>
+            {formatInteger(counters.faults)} faults
+          </a>
+        )}
+    </p>
+  );
+}
+
+function One({ endpoint, version }: {
+  readonly endpoint: EndpointState;
+  readonly version: number;
+}): JSX.Element {
+  frame.value;
+  const { bdf, id } = endpoint;
+  useEffect(() => heatLog.watch(bdf), [bdf]);
+  const { fromMs, toMs } = viewRange();
+  return (
+    <div class="panels">
+      <Charts source={bdf} endpoints={[bdf]} />
+      <Later>
+        <HeatMap samples={heatLog.between(bdf, fromMs, toMs)} fromMs={fromMs} toMs={toMs} />
+        <Detail bdf={bdf} version={version} />
+        <TimelinePanel
+          of={`endpoint ${id} ${endpoint.domain}`}
+          only={(event) =>
+            event.endpoint === id ||
+            (event.endpoint === null && event.domain !== null && event.domain === endpoint.domain)}
+        />
+      </Later>
+    </div>
+  );
+}
+
+function Detail({ bdf, version }: {
+  readonly bdf: string;
+  readonly version: number;
+}): JSX.Element {
+  const { data, error, slow } = useResource<EndpointDetail>(
+    ofRun(`/api/endpoints/${encodeURIComponent(bdf)}`),
+    version,
+  );
+  if (data === null) {
+    return (
+      <section class="panel half">
+        {error !== null ? <Failure error={error} /> : slow ? <Skeleton /> : null}
+      </section>
+    );
+  }
+  return (
+    <>
+      <section class="panel half" aria-labelledby="config-title">
+        <div class="panel-head">
+          <h2 id="config-title">Configuration space</h2>
+          {data.lspci !== null && (
+            <div class="push">
+              <CopyButton text={data.lspci} what="the dump, for lspci -F" />
+            </div>
+          )}
+        </div>
+        {data.config === null
+          ? <Empty title="Not known">The source does not tell configuration space.</Empty>
+          : <Config config={data.config} />}
+      </section>
+      <section class="panel half" aria-labelledby="inspect-title">
+        <div class="panel-head">
+          <h2 id="inspect-title">Device state</h2>
+        </div>
+        {data.inspect === null
+          ? <Empty title="Not known">The source does not tell the model's state.</Empty>
+          : (
+            <div class="scroll">
+              <Tree label="Device state" value={data.inspect} />
+            </div>
+          )}
+      </section>
+      <section class="panel half flush" aria-labelledby="bars-title">
+        <div class="panel-head">
+          <h2 id="bars-title">Base address registers</h2>
+        </div>
+        {data.bars === null || data.bars.length === 0
+          ? <Empty title={data.bars === null ? "Not known" : "No BAR"} />
+          : <Bars bars={data.bars} />}
+      </section>
+      <section class="panel half flush" aria-labelledby="msix-title">
+        <div class="panel-head">
+          <h2 id="msix-title">MSI-X</h2>
+          {data.msix !== null && (
+            <p class="summary">
+              {data.msix.enabled ? "enabled" : "disabled"}
+              {data.msix.functionMasked && ", masked as a whole"}, {data.msix.vectors}{" "}
+              vectors in BAR {data.msix.bar}
+            </p>
+          )}
+        </div>
+        {data.msix === null ? <Empty title="No MSI-X capability" /> : <Msix table={data.msix} />}
+      </section>
+    </>
+  );
+}
+
+function Config({ config }: {
+  readonly config: NonNullable<EndpointDetail["config"]>;
+}): JSX.Element {
+  const id = (vendor: number, device: number) =>
+    `${formatHex(vendor, 4)}:${device.toString(16).padStart(4, "0")}`;
+  return (
+    <dl class="fields">
+      <dt>Vendor : device</dt>
+      <dd class="mono">{id(config.vendorId, config.deviceId)}</dd>
+      <dt>Subsystem</dt>
+      <dd class="mono">{id(config.subsystemVendorId, config.subsystemId)}</dd>
+      <dt>Class, revision</dt>
+      <dd class="mono">
+        {formatHex(config.classCode, 6)}, {formatHex(config.revisionId, 2)}
+      </dd>
+      <dt>Command</dt>
+      <dd>
+        <span class="mono">{formatHex(config.command, 4)}</span>{" "}
+        <span class="muted">{config.commandFlags.join(", ") || "nothing enabled"}</span>
+      </dd>
+      <dt>Status</dt>
+      <dd class="mono">{formatHex(config.status, 4)}</dd>
+      <dt>Capabilities</dt>
+      <dd>
+        {config.capabilities.length === 0 ? <span class="muted">none</span> : (
+          <ul>
+            {config.capabilities.map(({ offset, name }) => (
+              <li key={offset}>
+                <span class="mono muted">{formatHex(offset, 2)}</span> {name}
+              </li>
+            ))}
+          </ul>
+        )}
+      </dd>
+    </dl>
+  );
+}
+
+function Bars({ bars }: { readonly bars: readonly BarRow[] }): JSX.Element {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Base address registers, table">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">BAR</th>
+            <th scope="col">Kind</th>
+            <th scope="col">Address</th>
+            <th scope="col" class="num">Size</th>
+          </tr>
+        </thead>
+        <tbody>
+          {bars.map(({ index, kind, address, size, prefetchable }) => (
+            <tr key={index}>
+              <td class="mono">{index}</td>
+              <td>{kind}{prefetchable ? ", prefetchable" : ""}</td>
+              <td>
+                {address === null
+                  ? <span class="muted">unassigned</span>
+                  : <Address value={address} />}
+              </td>
+              <td class="num">{size === null ? "–" : formatBytes(size)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Msix({ table }: { readonly table: MsixTable }): JSX.Element {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="MSI-X table">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col" class="num">Vector</th>
+            <th scope="col">Address</th>
+            <th scope="col" class="num">Data</th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody>
+          {table.rows.map(({ vector, address, data, masked, pending }) => (
+            <tr key={vector}>
+              <td class="num">{vector}</td>
+              <td class="mono">{formatHex(address)}</td>
+              <td class="num">{formatHex(data)}</td>
+              <td>{[masked ? "masked" : "open", ...(pending ? ["pending"] : [])].join(", ")}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {table.rows.length < table.vectors && (
+        <p class="note">{table.vectors - table.rows.length} further vectors</p>
+      )}
+    </div>
+  );
+}
