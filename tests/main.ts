@@ -14,12 +14,22 @@ Deno.exit(
     ...STATIC_GATES,
     ...UNIT_GATES,
     testGate("house", ["tests/layering_test.ts", "tests/gates_test.ts", "tests/bench"]),
-    testGate("conformance", ["tests/conformance", "tests/golden"]),
+    testGate("conformance", ["tests/conformance", "tests/golden", "tests/web"]),
     testGate("property", ["tests/property"]),
     testGate("vm", ["tests/vm"]),
+    testGate("browser", ["tests/browser"]),
     {
       name: "scenarios",
       args: ["task", "--quiet", "scenario", "--reporter", "dot", "--json", "{report}"],
+      report: "json",
+      count: countScenarios,
+    },
+    {
+      name: "under QEMU",
+      args: [
+        ...["task", "--quiet", "scenario", "--via", "qemu"],
+        ...["--reporter", "dot", "--json", "{report}"],
+      ],
       report: "json",
       count: countScenarios,
     },

@@ -10,6 +10,7 @@ interface Tool {
 }
 
 const TOOLS: readonly Tool[] = [
+  { program: "chromium", package: "chromium" },
   { program: "lspci", package: "pciutils" },
   { program: "tshark", package: "tshark" },
 ];

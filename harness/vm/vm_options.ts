@@ -11,6 +11,10 @@ import { VmError } from "./vm_error.ts";
 export interface VmOptions {
   /** Guest RAM; 512 unless told. All of it is shared memory. */
   readonly memoryMib?: number;
+  /** A file of that size that holds all of RAM, from its first byte on; memory of QEMU's own unless told. */
+  readonly memoryFile?: string;
+  /** RAM below 4 GiB; what is more lies from 4 GiB on. As QEMU likes it unless told. */
+  readonly lowMemoryMib?: number;
   /** Virtual CPUs; 1 unless told. */
   readonly cpus?: number;
   /** Arguments of QEMU for devices: `["-device", "edu,addr=04.0"]`. */
@@ -76,14 +80,13 @@ export function qemuArguments(options: VmOptions, image: GuestImage, paths: VmPa
     "-nodefaults",
     "-no-user-config",
     ...["-display", "none"],
-    // Controllers that nothing here needs take the kernel a second to look at.
-    ...["-machine", "q35,memory-backend=ram,sata=off,smbus=off,usb=off,vmport=off,i8042=off"],
+    ...["-machine", machine(options)],
     ...["-accel", accelerator],
     ...["-cpu", accelerator === "kvm" ? "host" : "max"],
     ...["-smp", `${options.cpus ?? 1}`],
     ...["-m", memory],
     // Shared, for devices in other processes.
-    ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`],
+    ...["-object", `${memoryBackend(options)},id=ram,size=${memory},share=on`],
     ...["-kernel", image.kernel],
     ...["-initrd", image.initrd],
     ...["-append", kernelCommandLine(options)],
@@ -101,6 +104,18 @@ export function qemuArguments(options: VmOptions, image: GuestImage, paths: VmPa
   ];
 }
 
+function machine({ lowMemoryMib }: VmOptions): string {
+  // Controllers that nothing here needs take the kernel a second to look at.
+  const words = "q35,memory-backend=ram,sata=off,smbus=off,usb=off,vmport=off,i8042=off";
+  return lowMemoryMib === undefined ? words : `${words},max-ram-below-4g=${lowMemoryMib}M`;
+}
+
+function memoryBackend({ memoryFile }: VmOptions): string {
+  return memoryFile === undefined
+    ? "memory-backend-memfd"
+    : `memory-backend-file,mem-path=${escaped(memoryFile)}`;
+}
+
 function kernelCommandLine(options: VmOptions): string {
   return [
     "console=ttyS0",
@@ -111,6 +126,8 @@ function kernelCommandLine(options: VmOptions): string {
     // Registers of devices that a driver has claimed can be mapped all the same.
     "iomem=relaxed",
     "nokaslr",
+    // On a busy host the kernel would find its timer too slow, and give up.
+    "no_timer_check",
     ...(options.iommu === "intel" ? ["intel_iommu=on"] : []),
     ...(options.console === "interactive" ? ["viaduct_shell=1"] : []),
     ...options.kernelArgs ?? [],

@@ -20,6 +20,14 @@ Deno.test("qemuArguments() shares all of the guest's memory", () => {
   assertStringIncludes(values(args, "-machine")[0]!, "memory-backend=ram");
 });
 
+Deno.test("qemuArguments() takes RAM from a file, and parts it where it is told", () => {
+  const args = argumentsOf({ memoryMib: 640, memoryFile: "/proc/1/fd/5,6", lowMemoryMib: 512 });
+  assertEquals(values(args, "-object"), [
+    "memory-backend-file,mem-path=/proc/1/fd/5,,6,id=ram,size=640M,share=on",
+  ]);
+  assertStringIncludes(values(args, "-machine")[0]!, ",max-ram-below-4g=512M");
+});
+
 Deno.test("qemuArguments() doubles the commas of paths", () => {
   const args = argumentsOf({ acpiTables: ["/t,1"] });
   assertStringIncludes(values(args, "-qmp")[0]!, "/tmp/a,,b/qmp");

@@ -28,7 +28,9 @@ const missing: string | null = await (async () => {
     return null;
   } catch (error) {
     if (!(error instanceof VmError) || Deno.env.get("CI") === "true") throw error;
-    listener.notice(`SKIPPED: tests that boot a virtual machine. ${error.message}`);
+    listener.notice(
+      `SKIPPED: tests that boot a virtual machine. ${error.message.replaceAll("\n", "; ")}`,
+    );
     return error.message;
   }
 })();

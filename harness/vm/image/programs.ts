@@ -36,6 +36,12 @@ export const AGENT: GuestProgram = {
 /** Reads and writes device registers. */
 export const MMIO: GuestProgram = { path: "bin/mmio", sources: guest("mmio.c") };
 
+/** Drives PCI functions for the harness: see `harness/vm/pci_agent.ts`. */
+export const PCI_AGENT: GuestProgram = {
+  path: "bin/pci_agent",
+  sources: guest("pci_agent.c", "pci_function.h", "pci_sysfs.c", "pci_vfio.c"),
+};
+
 /** The compiled program, from the cache when its sources have not changed. Hold the cache's lock. @throws {VmError} */
 export async function compileProgram(
   program: GuestProgram,

@@ -1,0 +1,105 @@
+/// <reference lib="dom" />
+/**
+ * axe-core finds nothing on any page, in both themes and at both widths, with and
+ * without something to show; and nothing sticks out at the side.
+ * @module
+ */
+
+import axe from "axe-core";
+import { assertEquals } from "@std/assert";
+import type { Page } from "playwright-core";
+import { PAGE_NAMES, untilState, visit } from "./app_page.ts";
+import { Chromium, hasChromium } from "./chromium.ts";
+import { FakeDashboard } from "./fake_dashboard.ts";
+import { keepPicture } from "./screenshots.ts";
+import { Served } from "./served.ts";
+
+const browser = { ignore: !await hasChromium(), sanitizeOps: false, sanitizeResources: false };
+
+/** What axe-core has against the page, a line each. */
+async function violations(page: Page): Promise<string[]> {
+  // Evaluated by the debugger, which the page's policy does not bind.
+  await page.evaluate(axe.source);
+  return await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
+    const { violations } = await axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`)
+    );
+  });
+}
+
+for (const theme of ["dark", "light"] as const) {
+  for (const width of [1440, 390]) {
+    Deno.test({
+      ...browser,
+      name: `axe-core finds nothing on any page, ${theme}, ${width} pixels wide`,
+      fn: async () => {
+        await using fake = await FakeDashboard.start({
+          endpoints: 12,
+          faults: 60,
+          messages: 120,
+          faultsPerSnapshot: 1,
+        });
+        await using chromium = await Chromium.start();
+        const page = await chromium.open(fake.url, { theme, width, reducedMotion: "reduce" });
+        await untilState(page, "live");
+        await page.waitForTimeout(1500);
+        for (const name of PAGE_NAMES) {
+          await visit(page, name);
+          await page.waitForTimeout(800);
+          if (name === "Overview") {
+            await page.getByRole("button", { name: /as a table/ }).first().click();
+          }
+          if (name === "Domains") {
+            await page.getByRole("grid", { name: "Mappings" }).getByRole("row").nth(2).click();
+          }
+          if (name === "Faults" || name === "Messages") {
+            await page.getByRole("grid").getByRole("row").nth(3).click();
+          }
+          await page.waitForTimeout(300);
+          assertEquals(await violations(page), [], name);
+          const out = await page.evaluate(() =>
+            document.documentElement.scrollWidth - document.documentElement.clientWidth
+          );
+          assertEquals(out, 0, `${name} is ${out} pixels too wide`);
+          await keepPicture(page, `${name.toLowerCase()}-${width}-${theme}`);
+        }
+        assertEquals(chromium.complaints, []);
+      },
+    });
+  }
+
+  Deno.test({
+    ...browser,
+    name:
+      `axe-core finds nothing on pages without a run, on the list of keys, and on a broken stream, ${theme}`,
+    fn: async () => {
+      await using chromium = await Chromium.start();
+      chromium.expected = /ERR_|network error/;
+      let page: Page;
+      {
+        await using served = await Served.start();
+        page = await chromium.open(served.link, { theme, reducedMotion: "reduce" });
+        await untilState(page, "idle");
+        for (const name of PAGE_NAMES) {
+          await visit(page, name);
+          await page.waitForTimeout(500);
+          assertEquals(await violations(page), [], name);
+          await keepPicture(page, `${name.toLowerCase()}-empty-1440-${theme}`);
+        }
+        await page.keyboard.press("?");
+        await page.getByRole("dialog").waitFor();
+        assertEquals(await violations(page), []);
+        await keepPicture(page, `keys-1440-${theme}`);
+        await page.keyboard.press("Escape");
+      }
+      await untilState(page, "disconnected");
+      assertEquals(await violations(page), []);
+      await keepPicture(page, `disconnected-1440-${theme}`);
+      assertEquals(chromium.complaints, []);
+    },
+  });
+}

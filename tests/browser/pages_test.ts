@@ -1,0 +1,295 @@
+/// <reference lib="dom" />
+/**
+ * Every page shows a run as it goes on, and at its end the numbers that the API
+ * and the run's own report have.
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import type {
+  DomainList,
+  EndpointDetail,
+  EndpointList,
+  FaultsPage,
+  MappingsPage,
+  MessagesPage,
+  Snapshot,
+  TranslateResult,
+} from "../../web/api.ts";
+import { cells, integer, statePill, totals, untilState, visit } from "./app_page.ts";
+import { Chromium, hasChromium } from "./chromium.ts";
+import { keepPicture, readmePicture } from "./screenshots.ts";
+import { Served } from "./served.ts";
+
+const browser = { ignore: !await hasChromium(), sanitizeOps: false, sanitizeResources: false };
+
+Deno.test({
+  ...browser,
+  name: "each page follows a run live, and ends with the numbers of the API and of the report",
+  fn: async (t) => {
+    await using served = await Served.start();
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(served.link);
+
+    await t.step("the token leaves the address, and stays with the page", async () => {
+      await page.locator(".tabs").waitFor();
+      assertEquals(new URL(page.url()).search, "");
+      assert(await page.evaluate(() => sessionStorage.getItem("viaduct-token")) !== null);
+    });
+
+    await t.step("before the first run, each page says what would fill it", async () => {
+      await page.getByText("No run yet").first().waitFor();
+      for (const name of ["Endpoint", "Domains", "Faults", "Messages"] as const) {
+        await visit(page, name);
+        await page.getByText("No run yet").waitFor();
+      }
+    });
+
+    await t.step("Runs starts a run", async () => {
+      await visit(page, "Runs");
+      await page.getByRole("combobox", { name: "Scenario" }).selectOption("busy");
+      await page.getByRole("button", { name: "Start" }).click();
+      await page.getByRole("heading", { name: "Run 1: busy" }).waitFor();
+      await untilState(page, "live");
+      await page.getByRole("progressbar").waitFor();
+    });
+
+    await t.step("Overview follows it", async () => {
+      await visit(page, "Overview");
+      await page.locator(".tile").first().waitFor();
+      let before = (await totals(page))["Translations"]!;
+      for (let i = 0; i < 3; i++) {
+        await page.waitForFunction(
+          (least) => Number(document.querySelector<HTMLDataElement>(".tile data")!.value) > least,
+          before,
+        );
+        const now = (await totals(page))["Translations"]!;
+        assert(now > before);
+        before = now;
+      }
+      const rows = await cells(page.getByRole("region", { name: "Endpoints, table" }));
+      const { endpoints } = await served.get<EndpointList>("/api/endpoints");
+      assertEquals(rows.map(([bdf]) => bdf), endpoints.map(({ bdf }) => bdf));
+      // Some seconds of it, so that there is something to see.
+      await page.waitForTimeout(7000);
+      assertEquals(await statePill(page).textContent(), "live");
+      const picture = await readmePicture(page);
+      assert(picture.length < 300_000, `the README's picture has ${picture.length} bytes`);
+      await keepPicture(page, "overview-live-1440-dark");
+    });
+
+    const { metrics } = await served.ended(1);
+    assert(metrics !== null);
+    await untilState(page, "ended");
+
+    await t.step("Overview ends with the report's numbers", async () => {
+      const state = await served.get<Snapshot>("/api/state");
+      await page.waitForFunction(
+        (all) => Number(document.querySelector<HTMLDataElement>(".tile data")!.value) === all,
+        metrics.translations,
+      );
+      assertEquals(await totals(page), {
+        "Translations": metrics.translations,
+        "IOTLB hits": metrics.iotlbHits,
+        "Faults": metrics.faults,
+        "Read by devices": metrics.dmaReadBytes,
+        "Written by devices": metrics.dmaWriteBytes,
+        "Invalidations": metrics.invalidations,
+      });
+      assertEquals(state.totals.translations, metrics.translations);
+      const rows = await cells(page.getByRole("region", { name: "Endpoints, table" }));
+      assertEquals(
+        rows.map((row) => [row[0]!, row[1]!, ...[2, 4, 6].map((i) => integer(row[i]!))]),
+        state.endpoints.map(({ bdf, device, domain, counters }) => [
+          bdf,
+          device,
+          domain ?? -1,
+          counters.translations,
+          counters.faults,
+        ]),
+      );
+      const sum = rows.reduce((total, row) => total + integer(row[4]!), 0);
+      assertEquals(sum, metrics.translations);
+    });
+
+    await t.step("every chart is a table as well, and the tables add up", async () => {
+      const buttons = page.getByRole("button", { name: /^Show .* as a table$/ });
+      assertEquals(await buttons.count(), 5);
+      for (let i = 0; i < 5; i++) await buttons.nth(i).click();
+      assertEquals(await page.locator(".plot").count(), 0);
+      const rows = await cells(page.getByRole("region", { name: "Faults, table" }));
+      assert(rows.length > 20);
+      // A row is a quarter of a second, until the history is longer than a minute.
+      const faults = rows.reduce((total, row) => total + parseFloat(row[1]!) / 4, 0);
+      assert(Math.abs(faults - metrics.faults) <= metrics.faults / 10, `${faults}`);
+      for (let i = 0; i < 5; i++) await buttons.nth(i).click();
+      assertEquals(await page.locator(".plot").count(), 5);
+    });
+
+    await t.step("Endpoint shows what the API has of one", async () => {
+      await page.getByRole("region", { name: "Endpoints, table" }).getByRole("link", {
+        name: "00:05.0",
+      })
+        .click();
+      const detail = await served.get<EndpointDetail>("/api/endpoints/00:05.0");
+      await page.getByRole("heading", { name: "edu 00:05.0" }).waitFor();
+      const config = page.locator("section", { hasText: "Configuration space" }).last();
+      await config.getByText("0x1234:11e8").waitFor();
+      assertEquals(detail.config?.vendorId, 0x1234);
+      const bars = await cells(page.getByRole("region", { name: "Base address registers, table" }));
+      assertEquals(bars.map(([index]) => Number(index)), detail.bars!.map(({ index }) => index));
+      assert(bars[0]![2]!.includes(`0x${detail.bars![0]!.address!.toString(16)}`));
+      const tree = page.getByRole("tree", { name: "Device state" });
+      const names = Object.keys(detail.inspect!);
+      for (const name of names) {
+        await tree.getByText(name, { exact: true }).first().waitFor();
+      }
+      await page.getByText(
+        `${detail.state.counters.faults} fault`,
+      ).first().waitFor();
+    });
+
+    await t.step("Domains shows its mappings, and where an address goes", async () => {
+      await visit(page, "Domains");
+      const { domains } = await served.get<DomainList>("/api/domains");
+      const first = domains[0]!;
+      const all = await served.get<MappingsPage>(`/api/domains/${first.id}/mappings?limit=1000`);
+      const grid = page.getByRole("grid", { name: "Mappings" });
+      await grid.waitFor();
+      assertEquals(Number(await grid.getAttribute("aria-rowcount")), all.total + 1);
+      const row = all.mappings[0]!;
+      const text = `0x${row.iova.toString(16)}..0x${row.last.toString(16)}`;
+      await grid.getByText(text).click();
+      await page.getByRole("combobox", { name: "Access" }).selectOption(row.access);
+      const endpoint = first.members[0]!.endpoint;
+      const result = await served.get<TranslateResult>(
+        `/api/endpoints/${endpoint}/translate?iova=0x${row.iova.toString(16)}&access=${row.access}`,
+      );
+      await page.getByText(`0x${result.gpa!.toString(16)}`, { exact: true }).first().waitFor();
+      await page.waitForFunction(
+        (steps) => document.querySelectorAll(".walk li").length === steps,
+        result.walk.length,
+      );
+
+      await page.getByLabel("IOVA").fill("0x3");
+      await page.getByRole("button", { name: "Translate" }).click();
+      await page.locator(".walk li.bad").waitFor();
+      await page.getByLabel("IOVA").fill("no address");
+      await page.getByRole("button", { name: "Translate" }).click();
+      await page.getByRole("alert").filter({ hasText: "hexadecimal" }).waitFor();
+    });
+
+    await t.step("Faults shows all that were kept, and each has an address", async () => {
+      await visit(page, "Faults");
+      const faults = await served.get<FaultsPage>("/api/faults?limit=1000");
+      const grid = page.getByRole("grid", { name: "Faults" });
+      await grid.waitFor();
+      await page.waitForFunction(
+        (rows) =>
+          document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === String(rows),
+        faults.total + 1,
+      );
+      assertEquals(faults.total + faults.dropped, metrics.faults);
+      const groups = await cells(
+        page.getByRole("region", { name: "Faults by reason and endpoint, table" }),
+      );
+      assertEquals(
+        groups.map((row) => [row[0], row[1], integer(row[2]!)]),
+        faults.groups.map(({ reason, bdf, count }) => [reason, bdf, count]),
+      );
+      const chosen = faults.faults[5]!;
+      await grid.getByRole("row").nth(6).click();
+      await page.getByRole("heading", { name: `Fault ${chosen.sequence}` }).waitFor();
+      const link = page.url();
+      const other = await chromium.open(link, { theme: "light" });
+      await other.getByRole("heading", { name: `Fault ${chosen.sequence}` }).waitFor();
+      await other.locator("[role=row][aria-selected=true]").getByText(
+        `0x${chosen.iova.toString(16)}`,
+        { exact: true },
+      ).waitFor();
+      await keepPicture(other, "faults-1440-light");
+
+      await page.getByLabel("Filter Faults").fill(`reason:${chosen.reason} endpoint:00:05.0`);
+      const expected = faults.faults.filter(({ reason, bdf }) =>
+        reason === chosen.reason && bdf === "00:05.0"
+      ).length;
+      await page.waitForFunction(
+        (rows) =>
+          document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === String(rows),
+        expected + 1,
+      );
+    });
+
+    await t.step("Runs ends with the report's numbers", async () => {
+      await visit(page, "Runs");
+      await page.locator(".metrics").waitFor();
+      const shown = await page.locator("[data-metric]").evaluateAll((elements) =>
+        elements.map((element) => {
+          const { metric, value } = (element as HTMLElement).dataset;
+          return [metric, Number(value)];
+        })
+      );
+      assertEquals(Object.fromEntries(shown as [string, number][]), { ...metrics });
+      await page.getByText("passed").first().waitFor();
+    });
+
+    await t.step("Messages says that a direct run has none", async () => {
+      await visit(page, "Messages");
+      await page.getByText("No message in this run").waitFor();
+    });
+
+    await t.step("nothing was complained of", () => assertEquals(chromium.complaints, []));
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "Messages shows a run via vfio-user in three panes, and filters it as the API does",
+  fn: async () => {
+    await using served = await Served.start();
+    await using chromium = await Chromium.start();
+    const { id } = await served.run({
+      scenario: "edu-dma-scatter",
+      mode: "remap",
+      via: "vfio-user",
+    });
+    await served.ended(id);
+    const page = await chromium.open(`${served.origin}/#/messages`);
+    const grid = page.getByRole("grid", { name: "Messages" });
+    await grid.waitFor();
+    const rowsAre = (count: number) =>
+      page.waitForFunction(
+        (rows) =>
+          document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === String(rows),
+        count + 1,
+      );
+    const all = await served.get<MessagesPage>("/api/messages?limit=1000");
+    assert(all.total > 20);
+    await rowsAre(all.total);
+
+    await grid.getByRole("row").nth(1).click();
+    const first = all.messages[0]!;
+    await page.getByText(`message ${first.number}, ${first.command} ${first.type}`).waitFor();
+    const bytes = await page.locator("pre.bytes").textContent();
+    const shown = [...bytes!.matchAll(/^[0-9a-f]{4} {2}(.{48})/gm)]
+      .map((match) => match[1]!.replaceAll(" ", "")).join("");
+    assertEquals(shown, first.bytes);
+
+    for (
+      const filter of ["command:DMA_MAP", "type:reply errno:0", "command:!REGION_* direction:>"]
+    ) {
+      await page.getByLabel("Filter Messages").fill(filter);
+      const some = await served.get<MessagesPage>(
+        `/api/messages?limit=1000&filter=${encodeURIComponent(filter)}`,
+      );
+      assert(some.total > 0 && some.total < all.total, filter);
+      await rowsAre(some.total);
+    }
+    await page.getByLabel("Filter Messages").fill("command:NOT_THERE");
+    await page.getByText("No message passes the filter").waitFor();
+    chromium.expected = /status of 400/;
+    await page.getByLabel("Filter Messages").fill("length:>x");
+    await page.getByText("The filter cannot be read").waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});

@@ -1,0 +1,121 @@
+/**
+ * Runs via `qemu` that go wrong: each is told of, and takes nothing with it.
+ * @module
+ */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import type { Report } from "../../harness/run/run_report.ts";
+import { vmTest } from "./_machine.ts";
+
+const ROOT = new URL("../..", import.meta.url);
+
+/** A device that does what its one register is told: hang, or take its process down. */
+const DEVICE = `
+import { defineDevice } from ${JSON.stringify(new URL("mod.ts", ROOT).href)};
+export const wicked = defineDevice({
+  type: "wicked",
+  module: import.meta.url,
+  create: () => ({
+    type: "wicked",
+    ident: { vendorId: 0x1234, deviceId: 0xbad1, revisionId: 0, classCode: 0xff0000 },
+    bars: [{ index: 0, size: 4096, kind: "mmio32" }],
+    attach() {},
+    barRead: () => 7,
+    barWrite(_bar, offset) {
+      if (offset === 0) Deno.exit(5);
+      if (offset === 4) for (;;);
+      if (offset === 8) throw new Error("a bug of the model");
+    },
+    reset() {},
+    inspect: () => ({}),
+  }),
+  driver: (target) => target,
+});
+`;
+
+function scenario(name: string, body: string): string {
+  return `
+import { scenario } from ${JSON.stringify(new URL("mod.ts", ROOT).href)};
+import { wicked } from "./_wicked.ts";
+export default scenario(${JSON.stringify(name)}, {
+  title: ${JSON.stringify(name)},
+  modes: ["remap"],
+  vias: ["qemu"],
+}, async (t) => {
+  const { driver } = await t.plug(wicked, {});
+  t.equal("it answers", await driver.barRead(0, 0, 4), 7);
+  ${body}
+});
+`;
+}
+
+const FILES: Readonly<Record<string, string>> = {
+  "_wicked.ts": DEVICE,
+  "a_exits.ts": scenario("a-exits", "await driver.barWrite(0, 0, 4, 1);"),
+  "b_fine.ts": scenario("b-fine", ""),
+  "c_hangs.ts": scenario("c-hangs", "await driver.barWrite(0, 4, 4, 1);"),
+  "d_fine.ts": scenario("d-fine", ""),
+  "e_throws.ts": scenario("e-throws", "await driver.barWrite(0, 8, 4, 1);"),
+  "f_fine.ts": scenario("f-fine", ""),
+};
+
+/** Processes of QEMU whose command line names this folder of sockets. */
+async function qemusOf(folder: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (line.includes("qemu") && line.includes(folder)) found.push(Number(name));
+  }
+  return found;
+}
+
+vmTest(
+  "a run via qemu that goes wrong is told of, and the next one gets a whole machine",
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+    try {
+      for (const [name, text] of Object.entries(FILES)) {
+        await Deno.writeTextFile(join(folder, name), text);
+      }
+      const json = join(folder, "report.json");
+      const { stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "-A", "--quiet", "harness/cli/scenario.ts", folder],
+          ...["--via", "qemu", "--variant", "none", "--jobs", "1", "--timeout", "20000"],
+          ...["--reporter", "dot", "--json", json],
+        ],
+        cwd: ROOT,
+        // QEMU's sockets lie there, and so name it.
+        env: { TMPDIR: folder },
+      }).output();
+      const { runs } = JSON.parse(await Deno.readTextFile(json)) as Report;
+      const said = new TextDecoder().decode(stderr);
+      assertEquals(
+        runs.map(({ scenario, status }) => [scenario, status]),
+        [
+          ["a-exits", "failed"],
+          ["b-fine", "passed"],
+          ["c-hangs", "failed"],
+          ["d-fine", "passed"],
+          ["e-throws", "failed"],
+          ["f-fine", "passed"],
+        ],
+        said + JSON.stringify(runs, null, 1),
+      );
+      const [exits, , hangs, , throws] = runs.map((run) =>
+        [run.reason, ...run.errors ?? []].join("\n")
+      );
+      assertStringIncludes(exits!, "exit code 5");
+      assertStringIncludes(hangs!, "Timed out after 20000 ms");
+      assertStringIncludes(throws!, "a bug of the model");
+      assertEquals(await qemusOf(folder), []);
+      const left = [...Deno.readDirSync(folder)].map(({ name }) => name)
+        .filter((name) => name.startsWith("viaduct-"));
+      assert(left.length === 0, `left behind: ${left.join(", ")}`);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
