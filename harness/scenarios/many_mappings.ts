@@ -22,7 +22,7 @@ export default scenario("many-mappings", {
   tags: ["dma", "iommu", "scale"],
   modes: ["remap"],
   memoryMib: 4,
-  timeoutMs: 30_000,
+  timeoutMs: 60_000,
 }, async (t) => {
   const device = await t.plug(edu, { dmaMask: 2 ** 52 - 1 });
   const domain = device.domain!;

@@ -108,7 +108,7 @@ const read = inGuest(
 
 const bootTime = inGuest(
   "guest-boot",
-  "from QEMU's start to the first words of the guest's init, with and without a device of ours",
+  "from QEMU's start to the guest's init, without and with a device of ours",
   async (context, folder) => {
     await using server = await serve(folder, "edu");
     const device = plugged(server.socket("edu"), { addr: "04.0" });
