@@ -161,10 +161,9 @@ Deno.test({
     await tabTo(page, (name) => name.includes("status"));
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
-    const branch = page.locator("[data-path='/dma']");
-    assertEquals(await branch.getAttribute("aria-expanded"), "true");
+    await page.locator("[data-path='/dma'][aria-expanded='true']").waitFor();
     await page.keyboard.press("ArrowLeft");
-    assertEquals(await branch.getAttribute("aria-expanded"), "false");
+    await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
 
     await page.waitForFunction(() =>
       !document.querySelector<HTMLInputElement>("input[type=range]")!.disabled
