@@ -212,9 +212,9 @@ Deno.test({
       await keepPicture(other, "faults-1440-light");
 
       await page.getByLabel("Filter Faults").fill(`reason:${chosen.reason} endpoint:00:05.0`);
-      const expected = faults.faults.filter(({ reason, bdf }) =>
+      const expected = faults.groups.find(({ reason, bdf }) =>
         reason === chosen.reason && bdf === "00:05.0"
-      ).length;
+      )!.count;
       await page.waitForFunction(
         (rows) =>
           document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === String(rows),
