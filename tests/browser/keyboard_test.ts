@@ -160,8 +160,9 @@ Deno.test({
 
     await tabTo(page, (name) => name.includes("status"));
     await page.keyboard.press("ArrowDown");
+    await page.locator("[data-path='/factorial']:focus").waitFor();
     await page.keyboard.press("ArrowDown");
-    await page.locator("[data-path='/dma'][aria-expanded='true']").waitFor();
+    await page.locator("[data-path='/dma'][aria-expanded='true']:focus").waitFor();
     await page.keyboard.press("ArrowLeft");
     await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
 

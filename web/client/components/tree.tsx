@@ -36,9 +36,14 @@ export function Tree({ label, value }: {
   }
 
   function onKeyDown(event: KeyboardEvent): void {
+    // As it is now, and not when it was last drawn: keys come faster than frames.
+    const paths = visiblePaths("", value, closed.value);
+    const current = paths.includes(active.value) ? active.value : paths[0] ?? "";
     const at = paths.indexOf(current);
     const branch = host.current!.querySelector(`[data-path="${CSS.escape(current)}"]`);
-    const expanded = branch?.getAttribute("aria-expanded");
+    const expanded = branch?.hasAttribute("aria-expanded")
+      ? String(!closed.value.has(current))
+      : undefined;
     if (event.key === "ArrowDown") focus(paths[at + 1]);
     else if (event.key === "ArrowUp") focus(paths[at - 1]);
     else if (event.key === "Home") focus(paths[0]);
