@@ -158,14 +158,6 @@ Deno.test({
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "streamer 00:03.0" }).waitFor();
 
-    await tabTo(page, (name) => name.includes("status"));
-    await page.keyboard.press("ArrowDown");
-    await page.locator("[data-path='/factorial']:focus").waitFor();
-    await page.keyboard.press("ArrowDown");
-    await page.locator("[data-path='/dma'][aria-expanded='true']:focus").waitFor();
-    await page.keyboard.press("ArrowLeft");
-    await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
-
     await page.waitForFunction(() =>
       !document.querySelector<HTMLInputElement>("input[type=range]")!.disabled
     );
