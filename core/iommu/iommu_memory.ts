@@ -13,9 +13,11 @@ import {
   PAGE_SIZE,
   type Status,
 } from "../address.ts";
+import { Copier } from "../memory/copier.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { copyBytes, loadU64, storeU64 } from "../memory/guest_ram.ts";
+import { loadU64, storeU64 } from "../memory/guest_ram.ts";
 import type { Memory, Pin, ScalarSize } from "../memory/memory.ts";
+import { PAGE_REGISTERS, SOUGHT_PAGE, TARGET_PAGE } from "../memory/page_registers.ts";
 import type { RamRegion } from "../memory/ram_region.ts";
 import type { Clock } from "../observe/clock.ts";
 import { Counter } from "../observe/counters.ts";
@@ -31,6 +33,8 @@ const GPA = 1;
 const RUN = 2;
 const FIRST = 3;
 const VALUE = 4;
+/** Of IommuMemory.#pages, behind those that others know. */
+const PLACE = PAGE_REGISTERS;
 /** Byte ranges up to here are copied byte by byte: making a view for `set()` costs more. */
 const SHORT = 16;
 
@@ -41,12 +45,13 @@ export class IommuMemory implements Memory<Iova> {
   readonly #clock: Clock;
   readonly #trace: TraceRing;
   readonly #counters: Float64Array;
+  readonly #copier = new Copier();
   #untilSample = LATENCY_SAMPLE;
   #transferred = 0;
   /** The access that goes the long way: its address, where it is now, and how far that goes. */
   readonly #long = new Float64Array(5);
-  /** Place of the page in the region that {@linkcode #region} found last, in bytes. */
-  #base = 0;
+  /** The page that is sought, the one it leads to, and its place in its region. */
+  readonly #pages = new Float64Array(PAGE_REGISTERS + 1);
   /** Of scalars that no one fragment holds. */
   readonly #scratch = new Uint8Array(8);
   readonly #scratchView = new DataView(this.#scratch.buffer);
@@ -64,73 +69,75 @@ export class IommuMemory implements Memory<Iova> {
     return this.#transferred;
   }
 
-  // Each access splits its address into page and offset at once, and the rest runs on
-  // those: V8 allocates for a number of 2^31 or more that crosses a call it has not
-  // inlined, and addresses are often that large. What the short way cannot do (pages
-  // that are mapped in pieces, accesses that cross pages, faults, an event to record)
-  // goes the long way, by address.
+  // Each access leaves its address in #long at once, and hands over no more than the
+  // offset in its page: V8 allocates for a number of 2^31 or more that crosses a call it
+  // has not inlined, and addresses, and even numbers of pages, may be that large. What the
+  // short way cannot do (pages that are mapped in pieces, accesses that cross pages,
+  // faults, an event to record) goes the long way.
 
   read(iova: Iova, into: Uint8Array): Status {
-    const offset = iova & (PAGE_SIZE - 1);
-    if (into.length <= SHORT && offset + into.length <= PAGE_SIZE && into.length > 0) {
-      return this.#readShort(Math.floor(iova / PAGE_SIZE), offset, into);
-    }
     this.#long[BASE] = iova;
-    return this.#copyOut(into, into.length);
+    return this.#read(into);
   }
 
   write(iova: Iova, from: Uint8Array): Status {
-    const offset = iova & (PAGE_SIZE - 1);
-    if (from.length <= SHORT && offset + from.length <= PAGE_SIZE && from.length > 0) {
-      return this.#writeShort(Math.floor(iova / PAGE_SIZE), offset, from);
-    }
     this.#long[BASE] = iova;
-    return this.#copyIn(from, from.length);
+    return this.#write(from);
   }
 
   readU8(iova: Iova): number {
-    return this.#readU8(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#long[BASE] = iova;
+    return this.#readU8(iova & (PAGE_SIZE - 1));
   }
 
   readU16(iova: Iova): number {
-    return this.#readU16(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#long[BASE] = iova;
+    return this.#readU16(iova & (PAGE_SIZE - 1));
   }
 
   readU32(iova: Iova): number {
-    this.#readU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#long[BASE] = iova;
+    this.#readU32(iova & (PAGE_SIZE - 1));
     return this.#long[VALUE]!;
   }
 
   readU64(iova: Iova): number {
-    this.#readU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1));
+    this.#long[BASE] = iova;
+    this.#readU64(iova & (PAGE_SIZE - 1));
     return this.#long[VALUE]!;
   }
 
   writeU8(iova: Iova, value: number): Status {
-    return this.#writeU8(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
+    this.#long[BASE] = iova;
+    return this.#writeU8(iova & (PAGE_SIZE - 1), value | 0);
   }
 
   writeU16(iova: Iova, value: number): Status {
-    return this.#writeU16(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
+    this.#long[BASE] = iova;
+    return this.#writeU16(iova & (PAGE_SIZE - 1), value | 0);
   }
 
   writeU32(iova: Iova, value: number): Status {
-    return this.#writeU32(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value);
+    this.#long[BASE] = iova;
+    return this.#writeU32(iova & (PAGE_SIZE - 1), value | 0);
   }
 
   writeU64(iova: Iova, value: number): Status {
+    this.#long[BASE] = iova;
     const high = Math.floor(value / 2 ** 32);
-    return this.#writeU64(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), value | 0, high);
+    return this.#writeU64(iova & (PAGE_SIZE - 1), value | 0, high);
   }
 
   atomicLoad(iova: Iova, size: ScalarSize): number {
-    this.#atomicLoad(Math.floor(iova / PAGE_SIZE), iova & (PAGE_SIZE - 1), size);
+    this.#long[BASE] = iova;
+    this.#atomicLoad(iova & (PAGE_SIZE - 1), size);
     return this.#long[VALUE]!;
   }
 
   atomicStore(iova: Iova, size: ScalarSize, value: number): Status {
-    const offset = iova & (PAGE_SIZE - 1);
-    return this.#atomicStore(Math.floor(iova / PAGE_SIZE), offset, size, value);
+    this.#long[BASE] = iova;
+    this.#long[VALUE] = value;
+    return this.#atomicStore(iova & (PAGE_SIZE - 1), size);
   }
 
   check(iova: Iova, length: number, access: number): Status {
@@ -176,117 +183,129 @@ export class IommuMemory implements Memory<Iova> {
     );
   }
 
-  #readShort(page: number, offset: number, into: Uint8Array): Status {
-    const region = this.#region(page, Access.READ);
+  #read(into: Uint8Array): Status {
+    const offset = this.#long[BASE]! & (PAGE_SIZE - 1);
+    if (into.length <= SHORT && offset + into.length <= PAGE_SIZE && into.length > 0) {
+      return this.#readShort(offset, into);
+    }
+    return this.#copyOut(into, into.length);
+  }
+
+  #write(from: Uint8Array): Status {
+    const offset = this.#long[BASE]! & (PAGE_SIZE - 1);
+    if (from.length <= SHORT && offset + from.length <= PAGE_SIZE && from.length > 0) {
+      return this.#writeShort(offset, from);
+    }
+    return this.#copyIn(from, from.length);
+  }
+
+  #readShort(offset: number, into: Uint8Array): Status {
+    const region = this.#region(Access.READ);
     if (region === null) {
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyOut(into, into.length);
     }
     const { bytes } = region;
-    const at = this.#base + offset;
-    for (let i = 0; i < into.length; i++) into[i] = bytes[at + i]!;
+    const at = this.#pages[PLACE]! + offset;
+    if (into.buffer === bytes.buffer) into.set(bytes.subarray(at, at + into.length));
+    else for (let i = 0; i < into.length; i++) into[i] = bytes[at + i]!;
     this.#counters[Counter.DMA_READ_BYTES]! += into.length;
     this.#transferred = into.length;
     return 0;
   }
 
-  #writeShort(page: number, offset: number, from: Uint8Array): Status {
-    const region = this.#region(page, Access.WRITE);
+  #writeShort(offset: number, from: Uint8Array): Status {
+    const region = this.#region(Access.WRITE);
     if (region === null) {
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyIn(from, from.length);
     }
     const { bytes } = region;
-    const at = this.#base + offset;
-    for (let i = 0; i < from.length; i++) bytes[at + i] = from[i]!;
+    const at = this.#pages[PLACE]! + offset;
+    if (from.buffer === bytes.buffer) bytes.set(from, at);
+    else for (let i = 0; i < from.length; i++) bytes[at + i] = from[i]!;
     this.#counters[Counter.DMA_WRITE_BYTES]! += from.length;
     this.#transferred = from.length;
     return 0;
   }
 
-  #readU8(page: number, offset: number): number {
-    const region = this.#region(page, Access.READ);
+  #readU8(offset: number): number {
+    const region = this.#region(Access.READ);
     if (region === null) {
-      this.#readAcross(page, offset, 1);
+      this.#readAcross(1);
       return this.#long[VALUE]!;
     }
     this.#counters[Counter.DMA_READ_BYTES]!++;
-    return region.bytes[this.#base + offset]!;
+    return region.bytes[this.#pages[PLACE]! + offset]!;
   }
 
-  #readU16(page: number, offset: number): number {
-    const region = offset > PAGE_SIZE - 2 ? null : this.#region(page, Access.READ);
+  #readU16(offset: number): number {
+    const region = offset > PAGE_SIZE - 2 ? null : this.#region(Access.READ);
     if (region === null) {
-      this.#readAcross(page, offset, 2);
+      this.#readAcross(2);
       return this.#long[VALUE]!;
     }
     this.#counters[Counter.DMA_READ_BYTES]! += 2;
-    return region.view.getUint16(this.#base + offset, true);
+    return region.view.getUint16(this.#pages[PLACE]! + offset, true);
   }
 
-  #readU32(page: number, offset: number): void {
-    const region = offset > PAGE_SIZE - 4 ? null : this.#region(page, Access.READ);
-    if (region === null) return this.#readAcross(page, offset, 4);
+  #readU32(offset: number): void {
+    const region = offset > PAGE_SIZE - 4 ? null : this.#region(Access.READ);
+    if (region === null) return this.#readAcross(4);
     this.#counters[Counter.DMA_READ_BYTES]! += 4;
-    this.#long[VALUE] = region.view.getUint32(this.#base + offset, true);
+    this.#long[VALUE] = region.view.getUint32(this.#pages[PLACE]! + offset, true);
   }
 
-  #readU64(page: number, offset: number): void {
-    const region = offset > PAGE_SIZE - 8 ? null : this.#region(page, Access.READ);
-    if (region === null) return this.#readAcross(page, offset, 8);
+  #readU64(offset: number): void {
+    const region = offset > PAGE_SIZE - 8 ? null : this.#region(Access.READ);
+    if (region === null) return this.#readAcross(8);
     this.#counters[Counter.DMA_READ_BYTES]! += 8;
-    const at = this.#base + offset;
+    const at = this.#pages[PLACE]! + offset;
     const high = region.view.getUint32(at + 4, true);
     this.#long[VALUE] = high > 0x1f_ffff
       ? Fault.TOO_WIDE
       : high * 2 ** 32 + region.view.getUint32(at, true);
   }
 
-  #writeU8(page: number, offset: number, value: number): Status {
-    const region = this.#region(page, Access.WRITE);
+  #writeU8(offset: number, value: number): Status {
+    const region = this.#region(Access.WRITE);
     if (region === null) {
       this.#scratch[0] = value;
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyIn(this.#scratch, 1);
     }
-    region.bytes[this.#base + offset] = value;
+    region.bytes[this.#pages[PLACE]! + offset] = value;
     this.#counters[Counter.DMA_WRITE_BYTES]!++;
     return 0;
   }
 
-  #writeU16(page: number, offset: number, value: number): Status {
-    const region = offset > PAGE_SIZE - 2 ? null : this.#region(page, Access.WRITE);
+  #writeU16(offset: number, value: number): Status {
+    const region = offset > PAGE_SIZE - 2 ? null : this.#region(Access.WRITE);
     if (region === null) {
       this.#scratchView.setUint16(0, value, true);
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyIn(this.#scratch, 2);
     }
-    region.view.setUint16(this.#base + offset, value, true);
+    region.view.setUint16(this.#pages[PLACE]! + offset, value, true);
     this.#counters[Counter.DMA_WRITE_BYTES]! += 2;
     return 0;
   }
 
-  #writeU32(page: number, offset: number, value: number): Status {
-    const region = offset > PAGE_SIZE - 4 ? null : this.#region(page, Access.WRITE);
+  #writeU32(offset: number, value: number): Status {
+    const region = offset > PAGE_SIZE - 4 ? null : this.#region(Access.WRITE);
     if (region === null) {
       this.#scratchView.setUint32(0, value, true);
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyIn(this.#scratch, 4);
     }
-    region.view.setUint32(this.#base + offset, value, true);
+    region.view.setUint32(this.#pages[PLACE]! + offset, value, true);
     this.#counters[Counter.DMA_WRITE_BYTES]! += 4;
     return 0;
   }
 
-  #writeU64(page: number, offset: number, low: number, high: number): Status {
-    const region = offset > PAGE_SIZE - 8 ? null : this.#region(page, Access.WRITE);
+  #writeU64(offset: number, low: number, high: number): Status {
+    const region = offset > PAGE_SIZE - 8 ? null : this.#region(Access.WRITE);
     if (region === null) {
       this.#scratchView.setUint32(0, low, true);
       this.#scratchView.setUint32(4, high, true);
-      this.#long[BASE] = page * PAGE_SIZE + offset;
       return this.#copyIn(this.#scratch, 8);
     }
-    const at = this.#base + offset;
+    const at = this.#pages[PLACE]! + offset;
     region.view.setUint32(at, low, true);
     region.view.setUint32(at + 4, high, true);
     this.#counters[Counter.DMA_WRITE_BYTES]! += 8;
@@ -294,16 +313,16 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   /** Leaves value or fault in {@linkcode #long}: it may be too large to be a result that costs nothing. */
-  #atomicLoad(page: number, offset: number, size: ScalarSize): void {
-    const status = this.#atomicLoadNear(page, offset, size);
+  #atomicLoad(offset: number, size: ScalarSize): void {
+    const status = this.#atomicLoadNear(offset, size);
     if (status !== 0) this.#long[VALUE] = status;
   }
 
-  #atomicLoadNear(page: number, offset: number, size: ScalarSize): Status {
+  #atomicLoadNear(offset: number, size: ScalarSize): Status {
     if ((offset & (size - 1)) !== 0) return Fault.STRADDLES;
-    const region = this.#region(page, Access.READ);
-    if (region === null) return this.#atomicLoadFar(page, offset, size);
-    const at = this.#base + offset;
+    const region = this.#region(Access.READ);
+    if (region === null) return this.#atomicLoadFar(size);
+    const at = this.#pages[PLACE]! + offset;
     const long = this.#long;
     switch (size) {
       case 1:
@@ -324,32 +343,32 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #atomicStore(page: number, offset: number, size: ScalarSize, value: number): Status {
+  #atomicStore(offset: number, size: ScalarSize): Status {
     if ((offset & (size - 1)) !== 0) return Fault.STRADDLES;
-    const region = this.#region(page, Access.WRITE);
-    if (region === null) return this.#atomicStoreFar(page, offset, size, value);
-    const at = this.#base + offset;
+    const region = this.#region(Access.WRITE);
+    if (region === null) return this.#atomicStoreFar(size);
+    const at = this.#pages[PLACE]! + offset;
+    const long = this.#long;
     this.#counters[Counter.DMA_WRITE_BYTES]! += size;
     switch (size) {
       case 1:
-        Atomics.store(region.bytes, at, value);
+        Atomics.store(region.bytes, at, long[VALUE]!);
         break;
       case 2:
-        Atomics.store(region.u16, at / 2, value);
+        Atomics.store(region.u16, at / 2, long[VALUE]!);
         break;
       case 4:
-        Atomics.store(region.u32, at / 4, value);
+        Atomics.store(region.u32, at / 4, long[VALUE]!);
         break;
       case 8:
-        storeU64(region, at, value);
+        storeU64(region, at, long, VALUE);
         break;
     }
     return 0;
   }
 
-  #atomicLoadFar(page: number, offset: number, size: ScalarSize): Status {
+  #atomicLoadFar(size: ScalarSize): Status {
     const long = this.#long;
-    long[BASE] = page * PAGE_SIZE + offset;
     const status = this.#locate(0, Access.READ, size);
     if (status !== 0) return this.#refuse(0, Access.READ, status);
     if (long[RUN]! < size) return Fault.STRADDLES;
@@ -361,13 +380,12 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #atomicStoreFar(page: number, offset: number, size: ScalarSize, value: number): Status {
+  #atomicStoreFar(size: ScalarSize): Status {
     const long = this.#long;
-    long[BASE] = page * PAGE_SIZE + offset;
     const located = this.#locate(0, Access.WRITE, size);
     if (located !== 0) return this.#refuse(0, Access.WRITE, located);
     if (long[RUN]! < size) return Fault.STRADDLES;
-    const status = this.#memory.atomicStore(long[GPA]! as Gpa, size, value);
+    const status = this.#memory.atomicStore(long[GPA]! as Gpa, size, long[VALUE]!);
     if (status !== 0) return this.#refuseUnlessUnfit(Access.WRITE, status);
     long[FIRST] = long[GPA]!;
     this.#didWrite(size);
@@ -375,19 +393,21 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   /**
-   * The region whose bytes an access to this page may touch, with {@linkcode #base}
-   * set to the page's place in it; null sends the access the long way. Counts the
-   * translation on success alone.
+   * The region whose bytes an access to the page of {@linkcode #long}'s address may
+   * touch, with `pages[PLACE]` set to the page's place in it, in bytes; null sends the access
+   * the long way. Counts the translation on success alone.
    */
-  #region(page: number, access: number): RamRegion | null {
+  #region(access: number): RamRegion | null {
     if (--this.#untilSample <= 0 || this.#trace.on) return null;
     const { space, bypass } = this.#context;
-    let target = page;
+    const pages = this.#pages;
+    const page = Math.floor(this.#long[BASE]! / PAGE_SIZE);
     if (space !== null) {
-      target = space.table.translatePage(page, access, this.#counters);
-      if (target < 0) return null;
-    } else if (!bypass) return null;
-    const region = this.#memory.regionAt(target);
+      pages[SOUGHT_PAGE] = page;
+      if (space.table.translatePage(pages, access, this.#counters) < 0) return null;
+    } else if (bypass) pages[TARGET_PAGE] = page;
+    else return null;
+    const region = this.#memory.regionAt(pages);
     // Dirty pages are marked after the bytes have changed, so where they are recorded
     // a write goes the long way.
     if (
@@ -398,7 +418,7 @@ export class IommuMemory implements Memory<Iova> {
       return null;
     }
     this.#counters[Counter.TRANSLATIONS]!++;
-    this.#base = (target - region.firstPage) * PAGE_SIZE;
+    pages[PLACE] = (pages[TARGET_PAGE]! - region.firstPage) * PAGE_SIZE;
     return region;
   }
 
@@ -450,9 +470,11 @@ export class IommuMemory implements Memory<Iova> {
       if (done === 0) long[FIRST] = long[GPA]!;
       const run = Math.min(long[RUN]!, length - done);
       const gpa = long[GPA]!;
-      const region = memory.regionAt(Math.floor(gpa / PAGE_SIZE));
+      this.#pages[TARGET_PAGE] = Math.floor(gpa / PAGE_SIZE);
+      const region = memory.regionAt(this.#pages);
       if (region !== null && gpa + run <= region.last + 1) {
-        copyBytes(region.bytes, gpa - region.start, into, done, run);
+        this.#copier.offset[0] = gpa - region.start;
+        this.#copier.copyOut(region, into, done, run);
       } else {
         const status = memory.copyOut(gpa as Gpa, into, done, run);
         if (status !== 0) return this.#refusePart(done + memory.transferred, Access.READ, status);
@@ -474,11 +496,13 @@ export class IommuMemory implements Memory<Iova> {
       if (done === 0) long[FIRST] = long[GPA]!;
       const run = Math.min(long[RUN]!, length - done);
       const gpa = long[GPA]!;
-      const region = memory.regionAt(Math.floor(gpa / PAGE_SIZE));
+      this.#pages[TARGET_PAGE] = Math.floor(gpa / PAGE_SIZE);
+      const region = memory.regionAt(this.#pages);
       if (
         region !== null && gpa + run <= region.last + 1 && !region.readOnly && region.dirty === null
       ) {
-        copyBytes(from, done, region.bytes, gpa - region.start, run);
+        this.#copier.offset[0] = gpa - region.start;
+        this.#copier.copyIn(from, done, region, run);
       } else {
         const status = memory.copyIn(gpa as Gpa, from, done, run);
         if (status !== 0) return this.#refusePart(done + memory.transferred, Access.WRITE, status);
@@ -511,9 +535,8 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   /** Leaves value or fault in {@linkcode #long}, as the others that read 4 or 8 bytes. */
-  #readAcross(page: number, offset: number, size: ScalarSize): void {
+  #readAcross(size: ScalarSize): void {
     const long = this.#long;
-    long[BASE] = page * PAGE_SIZE + offset;
     const status = this.#copyOut(this.#scratch, size);
     const view = this.#scratchView;
     if (status !== 0) long[VALUE] = status;

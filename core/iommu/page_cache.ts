@@ -5,6 +5,8 @@
  * @module
  */
 
+import { CACHED_VALUE, PAGE_REGISTERS, SOUGHT_PAGE } from "../memory/page_registers.ts";
+
 /** Entries of a set: eight keys of 8 bytes are one cache line. */
 const WAYS = 8;
 const MISS = -1;
@@ -23,6 +25,8 @@ export class PageCache {
   #values: Float64Array;
   /** Index bits dropped from the 32-bit hash: it leaves the number of the set, times WAYS. */
   #shift: number;
+  /** For {@linkcode get}. */
+  readonly #pages = new Float64Array(PAGE_REGISTERS);
   readonly #factorLow: number;
   readonly #factorHigh: number;
 
@@ -47,28 +51,33 @@ export class PageCache {
     return this.#keys.byteLength + this.#values.byteLength;
   }
 
-  /** Where the page's value is, for {@linkcode valueAt}; -1 when it is not cached. */
-  find(page: number): number {
+  /** Puts the value of `pages[SOUGHT_PAGE]` into `pages[CACHED_VALUE]`. @returns 0; -1 when it is not cached */
+  find(pages: Float64Array): number {
+    const page = pages[SOUGHT_PAGE]!;
     const keys = this.#keys;
-    const way = this.#hash(page);
-    if (keys[way] === page) return way;
+    // #hash(), without handing it a number that may be large.
+    const way = (Math.imul(page | 0, this.#factorLow) +
+      Math.imul((page / 0x1_0000_0000) | 0, this.#factorHigh)) >>> this.#shift;
+    if (keys[way] === page) {
+      pages[CACHED_VALUE] = this.#values[way]!;
+      return 0;
+    }
     const set = way & ~(WAYS - 1);
     for (let i = 1; i < WAYS; i++) {
       const at = set | ((way + i) & (WAYS - 1));
-      if (keys[at] === page) return at;
+      if (keys[at] === page) {
+        pages[CACHED_VALUE] = this.#values[at]!;
+        return 0;
+      }
     }
-    return -1;
-  }
-
-  /** The value at a place that {@linkcode find} gave. Any other call ends the place's validity. */
-  valueAt(place: number): number {
-    return this.#values[place]!;
+    return MISS;
   }
 
   /** The page's value, or -1. */
   get(page: number): number {
-    const place = this.find(page);
-    return place < 0 ? MISS : this.#values[place]!;
+    const pages = this.#pages;
+    pages[SOUGHT_PAGE] = page;
+    return this.find(pages) < 0 ? MISS : pages[CACHED_VALUE]!;
   }
 
   /** Keeps `value` for the page, at the cost of another page when its set is full. */

@@ -5,6 +5,12 @@
  */
 
 import { Fault, MAX_ADDRESS, PAGE_SIZE, type Status } from "../address.ts";
+import {
+  CACHED_VALUE,
+  PAGE_REGISTERS,
+  SOUGHT_PAGE,
+  TARGET_PAGE,
+} from "../memory/page_registers.ts";
 import { Counter } from "../observe/counters.ts";
 import { IntervalMap, type Slot } from "./interval_map.ts";
 import { PageCache } from "./page_cache.ts";
@@ -30,6 +36,12 @@ const SOUGHT = 7;
 const TARGET = 8;
 
 /**
+ * What answers for a translation, the nearest first: the range that was walked to last, the cache
+ * of pages, the tree of all mappings.
+ */
+export type Answerer = "hot-range" | "page-cache" | "tree";
+
+/**
  * Disjoint byte ranges with target and flags, for translation. Which changes are
  * legal is up to the owner: a domain refuses overlaps, an IOTLB replaces.
  */
@@ -38,6 +50,8 @@ export class TranslationTable {
   readonly #cache: PageCache;
   /** The range of the last walk, its target minus its start, and the run of the last translation. */
   readonly #hot = new Float64Array(9);
+  /** The page that {@linkcode locate} looks for. */
+  readonly #pages = new Float64Array(PAGE_REGISTERS);
   #hotFlags = 0;
   /** Whether the last {@linkcode translatePage} that succeeded was a miss. */
   #missed = false;
@@ -74,34 +88,35 @@ export class TranslationTable {
   }
 
   /**
-   * The target page of a page that one mapping covers whole, with both ends on page
-   * boundaries; -1 for every other page, and when the mapping forbids the access:
-   * {@linkcode locate} then says what is the matter. Counts hit or miss in
-   * `counters` on success alone.
-   * Page numbers, unlike addresses, are small enough to be handed over for free.
+   * Translates `pages[SOUGHT_PAGE]` into `pages[TARGET_PAGE]`, when one mapping covers it
+   * whole, with both ends on page boundaries. @returns 0; -1 for every other page, and when
+   * the mapping forbids the access: {@linkcode locate} then says what is the matter.
+   * Counts hit or miss in `counters` on success alone.
    */
-  translatePage(page: number, access: number, counters: Float64Array): number {
+  translatePage(pages: Float64Array, access: number, counters: Float64Array): number {
+    const page = pages[SOUGHT_PAGE]!;
     const hot = this.#hot;
     if (page >= hot[HOT_FIRST_PAGE]! && page <= hot[HOT_LAST_PAGE]!) {
       if ((this.#hotFlags & access) === access) {
         counters[Counter.IOTLB_HITS]!++;
         this.#missed = false;
-        return page + hot[HOT_PAGE_DELTA]!;
+        pages[TARGET_PAGE] = page + hot[HOT_PAGE_DELTA]!;
+        return 0;
       }
       return -1;
     }
-    const place = this.#cache.find(page);
-    if (place >= 0) {
-      const value = this.#cache.valueAt(place);
+    if (this.#cache.find(pages) === 0) {
+      const value = pages[CACHED_VALUE]!;
       const flags = value & (VALUE_SHIFT - 1);
       if ((flags & access) === access) {
         counters[Counter.IOTLB_HITS]!++;
         this.#missed = false;
-        return (value - flags) / VALUE_SHIFT;
+        pages[TARGET_PAGE] = (value - flags) / VALUE_SHIFT;
+        return 0;
       }
       return -1;
     }
-    return this.#walkPage(page, access, counters);
+    return this.#walkPage(pages, access, counters);
   }
 
   /** Takes back what the last {@linkcode translatePage} counted: its caller could not use the answer. */
@@ -136,9 +151,10 @@ export class TranslationTable {
         return 0;
       }
     } else {
-      const place = this.#cache.find(Math.floor(address / PAGE_SIZE));
-      if (place >= 0) {
-        const value = this.#cache.valueAt(place);
+      const pages = this.#pages;
+      pages[SOUGHT_PAGE] = Math.floor(address / PAGE_SIZE);
+      if (this.#cache.find(pages) === 0) {
+        const value = pages[CACHED_VALUE]!;
         const flags = value & (VALUE_SHIFT - 1);
         const left = PAGE_SIZE - (address & (PAGE_SIZE - 1));
         if ((flags & access) === access && (wanted <= left || (flags & WIDE) === 0)) {
@@ -157,6 +173,16 @@ export class TranslationTable {
     const slot = this.#map.find(address);
     if (slot < 0) return Fault.UNMAPPED;
     return (this.#map.flagsOf(slot) & access) === access ? slot : Fault.PERMISSION;
+  }
+
+  /**
+   * Who would answer for an access of one byte at `address` now, as {@linkcode locate} asks them;
+   * null where nothing is mapped. For those who look on: nothing is counted, kept or dropped.
+   */
+  answererOf(address: number): Answerer | null {
+    if (address >= this.#hot[HOT_START]! && address <= this.#hot[HOT_LAST]!) return "hot-range";
+    if (this.#cache.get(Math.floor(address / PAGE_SIZE)) >= 0) return "page-cache";
+    return this.#map.find(address) >= 0 ? "tree" : null;
   }
 
   /** Adds [start, last]. @returns false, and nothing has changed, when it meets another range */
@@ -195,14 +221,16 @@ export class TranslationTable {
     return 0;
   }
 
-  #walkPage(page: number, access: number, counters: Float64Array): number {
+  #walkPage(pages: Float64Array, access: number, counters: Float64Array): number {
+    const page = pages[SOUGHT_PAGE]!;
     const map = this.#map;
     const slot = map.find(page * PAGE_SIZE);
     if (slot < 0 || (map.flagsOf(slot) & access) !== access) return -1;
     if (!this.#keep(slot, page)) return -1;
     counters[Counter.IOTLB_MISSES]!++;
     this.#missed = true;
-    return page + this.#hot[HOT_PAGE_DELTA]!;
+    pages[TARGET_PAGE] = page + this.#hot[HOT_PAGE_DELTA]!;
+    return 0;
   }
 
   /**

@@ -252,3 +252,34 @@ Deno.test("TranslationTable: a warm table of 64 k pages answers nearly all from 
     assert(hits / 65536 > 0.95, `seed ${seed}: ${hits} hits`);
   }
 });
+
+Deno.test("TranslationTable.answererOf() names who answers, and changes nothing", () => {
+  const subject = table(
+    [0x1000, 0x1fff, 0x8000, READ],
+    [0x5000, 0x6fff, 0x9000, READ_WRITE],
+    [0x9000, 0x90ff, 0x123, READ],
+  );
+  const all = () => [0x1000, 0x5abc, 0x6000, 0x90ff, 0x9100].map((at) => subject.answererOf(at));
+  const look = (wanted: ReturnType<typeof all>) => {
+    // Twice: the first look could have warmed what the second would find.
+    assertEquals(counted(() => assertEquals([all(), all()], [wanted, wanted])), [0, 0]);
+  };
+  look(["tree", "tree", "tree", "tree", null]);
+
+  subject.translate(0x1010, READ, 1, counters);
+  look(["hot-range", "tree", "tree", "tree", null]);
+  subject.translate(0x5000, READ, 1, counters);
+  look(["page-cache", "hot-range", "hot-range", "tree", null]);
+  // No whole page: such a range is never in the page cache.
+  subject.translate(0x9000, READ, 1, counters);
+  look(["page-cache", "page-cache", "tree", "hot-range", null]);
+  assertEquals(counted(() => subject.translate(0x1000, READ, 1, counters)), [1, 0]);
+  assertEquals(counted(() => subject.translate(0x6000, READ, 1, counters)), [0, 1]);
+
+  subject.remove(0x1000);
+  subject.remove(0x5000);
+  look([null, null, null, "tree", null]);
+  subject.clear();
+  look([null, null, null, null, null]);
+  for (const bad of [-1, 2 ** 52, 2 ** 63, NaN]) assertEquals(subject.answererOf(bad), null);
+});

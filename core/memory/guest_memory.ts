@@ -13,10 +13,11 @@ export interface GuestMemory extends Memory<Gpa> {
   /** Bytes of all regions together. */
   readonly size: number;
   /**
-   * The region that holds the page and lets its bytes be touched directly, or null:
-   * then the access goes through the methods here. For wrappers that are in a hurry.
+   * The region that holds the page `pages[TARGET_PAGE]` and lets its bytes be touched
+   * directly, or null: then the access goes through the methods here. For wrappers that
+   * are in a hurry.
    */
-  regionAt(page: number): RamRegion | null;
+  regionAt(pages: Float64Array): RamRegion | null;
   /** As {@linkcode Memory.read}, for `length` bytes into `into` from offset `at` on. Sets {@linkcode Memory.transferred}. */
   copyOut(gpa: Gpa, into: Uint8Array, at: number, length: number): Status;
   /** As {@linkcode Memory.write}, for `length` bytes of `from` from offset `at` on. Sets {@linkcode Memory.transferred}. */

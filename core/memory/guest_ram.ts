@@ -14,9 +14,11 @@ import {
   PAGE_SIZE,
   type Status,
 } from "../address.ts";
+import { Copier } from "./copier.ts";
 import { DirtyBitmap } from "./dirty_bitmap.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import type { Pin, ScalarSize } from "./memory.ts";
+import { TARGET_PAGE } from "./page_registers.ts";
 import { RamRegion, type RamRegionSpec } from "./ram_region.ts";
 
 /** The region of no address. */
@@ -42,8 +44,6 @@ class RamPin implements Pin {
 }
 
 const TWO_32 = 2 ** 32;
-/** Below this, a byte loop beats the making of a view for `set()`. */
-const SMALL_COPY = 16;
 
 /** Guest memory, addressed by GPA. Every access goes to the region that holds it; a hole is `NO_MEMORY`. */
 export class GuestRam implements GuestMemory {
@@ -51,6 +51,7 @@ export class GuestRam implements GuestMemory {
   readonly #regions: RamRegion[] = [];
   /** The region of the last access: the next one is most often there too. */
   #recent: RamRegion = NOWHERE;
+  readonly #copier = new Copier();
   #transferred = 0;
   #dirtyLog: "on" | "off" = "off";
 
@@ -135,7 +136,8 @@ export class GuestRam implements GuestMemory {
       }
       const offset = address - region.start;
       const run = Math.min(length - done, region.length - offset);
-      copyBytes(region.bytes, offset, into, at + done, run);
+      this.#copier.offset[0] = offset;
+      this.#copier.copyOut(region, into, at + done, run);
       done += run;
     }
     this.#transferred = done;
@@ -153,7 +155,8 @@ export class GuestRam implements GuestMemory {
       }
       const offset = address - region.start;
       const run = Math.min(length - done, region.length - offset);
-      copyBytes(from, at + done, region.bytes, offset, run);
+      this.#copier.offset[0] = offset;
+      this.#copier.copyIn(from, at + done, region, run);
       if (region.dirty !== null) region.dirty.mark(address, run);
       done += run;
     }
@@ -238,7 +241,7 @@ export class GuestRam implements GuestMemory {
       case 4:
         return Atomics.load(region.u32, offset / 4);
       case 8:
-        return loadU64(region, offset, loaded, 0) || loaded[0]!;
+        return loadU64(region, offset, scalar, 0) || scalar[0]!;
     }
   }
 
@@ -259,7 +262,8 @@ export class GuestRam implements GuestMemory {
         Atomics.store(region.u32, offset / 4, value);
         break;
       case 8:
-        storeU64(region, offset, value);
+        scalar[0] = value;
+        storeU64(region, offset, scalar, 0);
         break;
     }
     if (region.dirty !== null) region.dirty.mark(gpa, size);
@@ -338,7 +342,8 @@ export class GuestRam implements GuestMemory {
     for (const region of this.#regions) region.dirty?.mark(gpa, length);
   }
 
-  regionAt(page: number): RamRegion | null {
+  regionAt(pages: Float64Array): RamRegion | null {
+    const page = pages[TARGET_PAGE]!;
     const recent = this.#recent;
     if (page >= recent.firstPage && page <= recent.lastPage) return recent;
     return this.#search(page * PAGE_SIZE);
@@ -396,35 +401,15 @@ export class GuestRam implements GuestMemory {
   }
 }
 
-/** Copies without making a view when the bytes are few. */
-export function copyBytes(
-  from: Uint8Array,
-  fromOffset: number,
-  into: Uint8Array,
-  intoOffset: number,
-  length: number,
-): void {
-  if (length <= SMALL_COPY) {
-    for (let i = 0; i < length; i++) into[intoOffset + i] = from[fromOffset + i]!;
-  } else {
-    into.set(
-      fromOffset === 0 && length === from.length
-        ? from
-        : from.subarray(fromOffset, fromOffset + length),
-      intoOffset,
-    );
-  }
-}
-
 /** A value on its way between two words and one double. */
 const words = new Uint32Array(2);
 const double = new Float64Array(words.buffer);
-const loaded = new Float64Array(1);
+const scalar = new Float64Array(1);
 /** What an ordered access is made to, to order the plain ones around it. */
 const fence = new Int32Array(1);
 
 /**
- * The indivisible 64-bit load that makes no BigInt: an aligned double is loaded
+ * The indivisible 64-bit load that makes no BigInt: an aligned double is scalar
  * whole on x86-64 and arm64. Patterns of NaN may change on the way, and those are
  * too wide anyhow. Stores the value in `into[at]`. @returns 0 or `TOO_WIDE`
  */
@@ -442,8 +427,9 @@ export function loadU64(
   return 0;
 }
 
-/** As {@linkcode loadU64}. A safe integer is never the pattern of a NaN. */
-export function storeU64(region: RamRegion, offset: number, value: number): void {
+/** As {@linkcode loadU64}, of the value in `from[at]`. A safe integer is never the pattern of a NaN. */
+export function storeU64(region: RamRegion, offset: number, from: Float64Array, at: number): void {
+  const value = from[at]!;
   words[0] = value;
   words[1] = Math.floor(value / TWO_32);
   Atomics.store(fence, 0, 0);

@@ -5,6 +5,7 @@
 
 import { type Gpa, PAGE_SIZE } from "../address.ts";
 import type { DirtyBitmap } from "./dirty_bitmap.ts";
+import { MAX_STRETCH, WordView } from "./word_view.ts";
 
 /** One region of guest memory, as it is asked for. */
 export interface RamRegionSpec {
@@ -49,6 +50,8 @@ export class RamRegion {
   readonly u32: Uint32Array;
   /** The same, for indivisible accesses of 8 bytes. */
   readonly f64: Float64Array;
+  /** The same, for copies, in stretches of {@linkcode MAX_STRETCH}. */
+  readonly words: readonly WordView[];
   /** Pages written, while that is recorded. */
   dirty: DirtyBitmap | null = null;
 
@@ -68,5 +71,9 @@ export class RamRegion {
     this.u16 = new Uint16Array(buffer, byteOffset, length / 2);
     this.u32 = new Uint32Array(buffer, byteOffset, length / 4);
     this.f64 = new Float64Array(buffer, byteOffset, length / 8);
+    this.words = Array.from(
+      { length: Math.ceil(length / MAX_STRETCH) },
+      (_, i) => new WordView(bytes.subarray(i * MAX_STRETCH, (i + 1) * MAX_STRETCH)),
+    );
   }
 }

@@ -14,9 +14,10 @@ import { VirtualClock } from "../../core/observe/virtual_clock.ts";
 const PAGES = 65536;
 /** Of IOVA per page: each page is translated by itself. */
 const RAM_PAGES = 4096;
-/** Beyond 2^31, where a number that is handed from call to call may cost an allocation; page numbers stay below it up to 8 TiB. */
-const IOVA_BASE = 2 ** 40;
-const GPA_BASE = 2 ** 33;
+/** Even numbers of pages, and offsets in a region, are beyond 2^31, where V8 allocates for a number that it hands from call to call. */
+const IOVA_BASE = 2 ** 47;
+const GPA_BASE = 2 ** 44;
+const REGION = 2 ** 32;
 /** Few enough that one object each does not yet fill the young generation: no collection hides it. */
 const BLOCK = 20_000;
 /** Blocks in a row that must be flat before measuring: until the compiler is done, its early code allocates. */
@@ -31,6 +32,10 @@ const MEASURED = 2_000_000;
 const BLOCK_BYTES = 1024;
 /** What all blocks together may. */
 const TOTAL_BYTES = 64 * 1024 * MEASURED / 1e6;
+
+const EIGHT = new Uint8Array(8);
+/** At another place in its word than what it is copied to. */
+const HUNDRED = new Uint8Array(108).subarray(7, 107);
 
 /** What is measured, by name: one access of each kind at pages in no order. */
 const LOOPS: Record<string, (memory: IommuMemory, buffer: Uint8Array, count: number) => number> = {
@@ -57,14 +62,34 @@ const LOOPS: Record<string, (memory: IommuMemory, buffer: Uint8Array, count: num
     }
     return sum;
   },
-  read(memory, buffer, count) {
+  read(memory, _buffer, count) {
     let sum = 0;
-    for (let i = 0; i < count; i++) sum += memory.read(iovaOf(i), buffer);
+    for (let i = 0; i < count; i++) sum += memory.read(iovaOf(i), EIGHT);
+    return sum;
+  },
+  readHundred(memory, _buffer, count) {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += memory.read(iovaOf(i), HUNDRED);
+    return sum;
+  },
+  writeHundred(memory, _buffer, count) {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += memory.write(iovaOf(i), HUNDRED);
+    return sum;
+  },
+  readPage(memory, buffer, count) {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += memory.read(iovaOf(i) - 64 as Iova, buffer);
+    return sum;
+  },
+  writeAcross(memory, buffer, count) {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += memory.write(iovaOf(i), buffer);
     return sum;
   },
   fault(memory, _buffer, count) {
     let sum = 0;
-    for (let i = 0; i < count; i++) sum += memory.readU32(2 ** 41 + i * PAGE_SIZE as Iova);
+    for (let i = 0; i < count; i++) sum += memory.readU32(2 ** 45 + i * PAGE_SIZE as Iova);
     return sum;
   },
 };
@@ -82,7 +107,8 @@ LOOPS[CONTROL] = (memory, _buffer, count) => {
 };
 
 function iovaOf(i: number): Iova {
-  return IOVA_BASE + (i * 40_503 % PAGES) * PAGE_SIZE + 64 as Iova;
+  // The last page stays out: what begins there may end beyond.
+  return IOVA_BASE + (i * 40_503 % (PAGES - 1)) * PAGE_SIZE + 64 as Iova;
 }
 
 interface Measured {
@@ -99,18 +125,18 @@ function measure(name: string): Measured {
   const ram = new GuestRam([{
     name: "ram",
     start: GPA_BASE as Gpa,
-    length: RAM_PAGES * PAGE_SIZE,
+    length: REGION,
   }]);
   const iommu = new Iommu(ram, { clock: new VirtualClock(), seed: 1 });
   iommu.createDomain(1);
   for (let page = 0; page < PAGES; page++) {
-    const gpa = GPA_BASE + (page * 7919 % RAM_PAGES) * PAGE_SIZE;
+    const gpa = GPA_BASE + REGION - (page * 7919 % RAM_PAGES + 1) * PAGE_SIZE;
     iommu.map(1, IOVA_BASE + page * PAGE_SIZE as Iova, gpa as Gpa, PAGE_SIZE, Access.READ_WRITE);
   }
   const endpoint = iommu.addEndpoint(8);
   iommu.attach(8, 1);
   const loop = LOOPS[name]!;
-  const buffer = new Uint8Array(8);
+  const buffer = new Uint8Array(PAGE_SIZE);
   let steady = 0;
   for (let block = 0; block < WARM_UP && steady < STEADY; block++) {
     const used = Deno.memoryUsage().heapUsed;

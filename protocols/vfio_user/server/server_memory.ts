@@ -9,13 +9,14 @@ import { Access, Fault, type Gpa, PAGE_SIZE, type Status } from "../../../core/a
 import type { GuestMemory } from "../../../core/memory/guest_memory.ts";
 import { GuestRam } from "../../../core/memory/guest_ram.ts";
 import type { Pin, ScalarSize } from "../../../core/memory/memory.ts";
+import { TARGET_PAGE } from "../../../core/memory/page_registers.ts";
 import type { RamRegion } from "../../../core/memory/ram_region.ts";
 import { AddressPool } from "./address_pool.ts";
 import type { Backing } from "./backing.ts";
 import { Bounces } from "./bounces.ts";
 
 /** Below are windows of mapped files, from here on those of other kinds. */
-const FAR = 2 ** 51;
+export const FAR: number = 2 ** 51;
 const FAR_PAGE = FAR / PAGE_SIZE;
 const END = 2 ** 52;
 const TWO_32 = 2 ** 32;
@@ -130,8 +131,8 @@ export class ServerMemory implements GuestMemory {
     if (this.#recent === window) this.#recent = null;
   }
 
-  regionAt(page: number): RamRegion | null {
-    return page < FAR_PAGE ? this.#ram.regionAt(page) : null;
+  regionAt(pages: Float64Array): RamRegion | null {
+    return pages[TARGET_PAGE]! < FAR_PAGE ? this.#ram.regionAt(pages) : null;
   }
 
   read(gpa: Gpa, into: Uint8Array): Status {
@@ -148,14 +149,7 @@ export class ServerMemory implements GuestMemory {
       this.#transferred = this.#ram.transferred;
       return status;
     }
-    this.#transferred = 0;
-    if (length === 0) return 0;
-    const window = this.#window(gpa, length);
-    if (window === null) return Fault.NO_MEMORY;
-    const part = at === 0 && length === into.length ? into : into.subarray(at, at + length);
-    const status = window.backing.read(gpa - window.start, part);
-    this.#transferred = window.backing.transferred;
-    return status;
+    return this.#copyFar(gpa, into, at, length, Access.READ);
   }
 
   copyIn(gpa: Gpa, from: Uint8Array, at: number, length: number): Status {
@@ -164,14 +158,7 @@ export class ServerMemory implements GuestMemory {
       this.#transferred = this.#ram.transferred;
       return status;
     }
-    this.#transferred = 0;
-    if (length === 0) return 0;
-    const window = this.#window(gpa, length);
-    if (window === null) return Fault.NO_MEMORY;
-    const part = at === 0 && length === from.length ? from : from.subarray(at, at + length);
-    const status = window.backing.write(gpa - window.start, part);
-    this.#transferred = window.backing.transferred;
-    return status;
+    return this.#copyFar(gpa, from, at, length, Access.WRITE);
   }
 
   readU8(gpa: Gpa): number {
@@ -277,6 +264,21 @@ export class ServerMemory implements GuestMemory {
   markDirty(gpa: Gpa, length: number): void {
     if (gpa < FAR) this.#ram.markDirty(gpa, length);
     else this.#bounces.released(gpa, length);
+  }
+
+  /** Fills a part of `bytes` with what is there, or stores it there. */
+  #copyFar(gpa: Gpa, bytes: Uint8Array, at: number, length: number, access: number): Status {
+    this.#transferred = 0;
+    if (length === 0) return 0;
+    const window = this.#window(gpa, length);
+    if (window === null) return Fault.NO_MEMORY;
+    const { backing, start } = window;
+    const part = at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length);
+    const status = access === Access.READ
+      ? backing.read(gpa - start, part)
+      : backing.write(gpa - start, part);
+    this.#transferred = backing.transferred;
+    return status;
   }
 
   /** The window that holds all of the range, or null. */

@@ -59,8 +59,8 @@ Deno.test("ServerMemory shows mapped bytes and far ones, each in a window of its
   memory.writeU32(at(far, 4), 0x8765_4321);
   assertEquals(new DataView(mapped.buffer).getUint32(4, true), 0x1234_5678);
   assertEquals(new DataView(backing.bytes.buffer).getUint32(4, true), 0x8765_4321);
-  assert(memory.regionAt(near / 4096) !== null);
-  assertEquals(memory.regionAt(far / 4096), null);
+  assert(memory.regionAt(new Float64Array([0, near / 4096])) !== null);
+  assertEquals(memory.regionAt(new Float64Array([0, far / 4096])), null);
   // The part of a page at the file's end stays out of reach.
   assertEquals(memory.readU8(at(near, 0x3000)), Fault.NO_MEMORY);
   memory.hideMapped(near);
@@ -140,23 +140,83 @@ Deno.test("ServerMemory minds a copy as long as a pin may hold it, and writes it
   assertEquals([backing.log, memory.bounces], [["write 32 16"], 0]);
 });
 
-Deno.test("ServerMemory writes what it could not read back whole, when the pin ends", () => {
+Deno.test("ServerMemory writes back two changed bytes at any distance", () => {
+  for (const readable of [true, false]) {
+    for (let distance = 1; distance < 140; distance++) {
+      const { memory, state } = machine();
+      const backing = new FakeBacking(0x1000, readable);
+      const far = memory.showFar(backing);
+      state.pinned = true;
+      const pin = memory.pin(at(far), 0x100, Access.WRITE);
+      assert(typeof pin !== "number");
+      const [view] = pin.slices;
+      const [one, two] = [~view![8]!, ~view![8 + distance]!];
+      view![8] = one;
+      view![8 + distance] = two;
+      pin.release();
+      assertEquals([backing.bytes[8], backing.bytes[8 + distance]], [one & 0xff, two & 0xff]);
+    }
+  }
+});
+
+/** A write-only pin of 4 KiB over bytes that are all 0xee. */
+function writeOnly() {
   const { memory, state, turn } = machine();
   const backing = new FakeBacking(0x1000, false);
   backing.bytes.fill(0xee);
   const far = memory.showFar(backing);
   state.pinned = true;
-  const pin = memory.pin(at(far), 0x40, Access.WRITE);
+  const pin = memory.pin(at(far), 0x1000, Access.WRITE);
   assert(typeof pin !== "number");
-  pin.slices[0]!.fill(5, 0, 8);
+  return { backing, memory, turn, pin, view: pin.slices[0]! };
+}
+
+Deno.test("ServerMemory writes of what it could not read only what a device has written, but for a few bytes beside", () => {
+  const { backing, memory, turn, pin, view } = writeOnly();
+  view.fill(5, 0x100, 0x180);
+  view.fill(0, 0x180, 0x200);
   turn();
-  assertEquals(backing.log, ["write 0 8"], "nothing was read");
-  pin.slices[0]!.fill(0, 0, 4);
+  view.fill(0, 0x100, 0x104);
+  view.fill(7, 0x800, 0x801);
   pin.release();
-  assertEquals(
-    backing.bytes.subarray(0, 0x41),
-    Uint8Array.from({ length: 0x41 }, (_, i) => i < 4 ? 0 : i < 8 ? 5 : i < 0x40 ? 0 : 0xee),
-  );
+  assert(backing.log.every((line) => line.startsWith("write")), "nothing was read");
+  assertEquals(memory.bounces, 0);
+  const { bytes } = backing;
+  const wanted = (index: number): number =>
+    index === 0x800 ? 7 : index < 0x104 ? 0 : index < 0x180 ? 5 : 0;
+  const beside = [0x100, 0x200, 0x800, 0x801];
+  bytes.forEach((byte, index) => {
+    const written = index >= 0x100 && index < 0x200 || index === 0x800;
+    const near = beside.some((edge) => index >= edge - 3 && index < edge + 3);
+    if (written) assertEquals(byte, wanted(index), `byte ${index}`);
+    else if (!near) assertEquals(byte, 0xee, `byte ${index}`);
+  });
+});
+
+Deno.test("ServerMemory writes nothing of what it could not read when a device has written nothing", () => {
+  const { backing, memory, turn, pin } = writeOnly();
+  turn();
+  pin.release();
+  assertEquals([backing.log, memory.bounces], [[], 0]);
+});
+
+Deno.test("ServerMemory writes all that a device has written over what could not be read, whatever it holds", () => {
+  let state = 1;
+  const random = () =>
+    Uint8Array.from({ length: 0x1000 }, () => (state = state * 48271 % 0x7fff_ffff) >>> 8 & 0xff);
+  for (let round = 0; round < 300; round++) {
+    const { backing, pin, view } = writeOnly();
+    const data = random();
+    // A byte in 256 is what was there before.
+    const length = 1 + (data[0]! + 256 * data[1]!) % 0x1000;
+    view.set(data.subarray(0, length));
+    pin.release();
+    assertEquals(backing.bytes.subarray(0, length), data.subarray(0, length));
+    assertEquals(
+      backing.bytes.subarray(length + 3),
+      new Uint8Array(0x1000).fill(0xee, length + 3).subarray(length + 3),
+    );
+  }
 });
 
 Deno.test("ServerMemory forgets the copies of a window that goes away", () => {

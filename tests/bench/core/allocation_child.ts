@@ -7,6 +7,7 @@
 import { Access, type Gpa, type Iova, PAGE_SIZE } from "../../../core/address.ts";
 import { Iommu } from "../../../core/iommu/iommu.ts";
 import { GuestRam } from "../../../core/memory/guest_ram.ts";
+import { PAGE_REGISTERS, SOUGHT_PAGE } from "../../../core/memory/page_registers.ts";
 import { EndpointCounters } from "../../../core/observe/counters.ts";
 import { VirtualClock } from "../../../core/observe/virtual_clock.ts";
 import { conditionCore } from "./conditioning.ts";
@@ -21,9 +22,10 @@ const { seed, accesses, warmUpCalls, conditioning, addresses } = JSON.parse(
   Deno.args[0]!,
 ) as AllocationRequest;
 // Below 2^31 an address is a small integer to the engine; above, a double that
-// takes 16 bytes of heap whenever it is handed to a function that was not inlined.
-const iovaBase = addresses === "small" ? 0x1000_0000 : IOVA_BASE;
-const ramBase = addresses === "small" ? 0x2000_0000 : RAM_BASE;
+// takes 16 bytes of heap whenever it is handed to a function that was not inlined. From
+// 2^43 on the same goes for its page number.
+const iovaBase = addresses === "small" ? 0x1000_0000 : 2 ** 47;
+const ramBase = addresses === "small" ? 0x2000_0000 : 2 ** 44;
 
 conditionCore(seed, conditioning);
 const pages = new ScatteredPages(PAGES, PAGES, seed);
@@ -43,14 +45,19 @@ pages.mapEach((iova, gpa) => {
 });
 const { table } = iommu.domain(1).space;
 const counters = new EndpointCounters().values;
+const registers = new Float64Array(PAGE_REGISTERS);
 const small = new Uint8Array(16);
+const middling = new Uint8Array(100);
 const page = new Uint8Array(PAGE_SIZE);
+const many = new Uint8Array(16 * PAGE_SIZE);
 const naive = new BigIntPageTable();
 pages.mapEach((iova, gpa) => naive.map(BigInt(iova - IOVA_BASE + iovaBase), BigInt(gpa)));
 const bigOrder = Array.from(order, BigInt);
 
 let at = 0;
 let sink = 0;
+/** Where sixteen pages in a row are mapped, each to another place. */
+const START = iovaBase as Iova;
 
 /**
  * A loop of its own for each way: one loop that is given what to do would not be
@@ -59,7 +66,8 @@ let sink = 0;
 const ways: Readonly<Record<string, (count: number) => void>> = {
   translate: (count) => {
     for (let i = 0; i < count; i++) {
-      sink ^= table.translatePage(Math.floor(order[at]! / PAGE_SIZE), Access.READ, counters);
+      registers[SOUGHT_PAGE] = Math.floor(order[at]! / PAGE_SIZE);
+      sink ^= table.translatePage(registers, Access.READ, counters);
       if (++at === order.length) at = 0;
     }
   },
@@ -159,9 +167,52 @@ const ways: Readonly<Record<string, (count: number) => void>> = {
       if (++at === order.length) at = 0;
     }
   },
+  "read-100": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= mapped.read(order[at]! as Iova, middling);
+      if (++at === order.length) at = 0;
+    }
+  },
+  "write-100": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= mapped.write(order[at]! as Iova, middling);
+      if (++at === order.length) at = 0;
+    }
+  },
   "read-4096": (count) => {
     for (let i = 0; i < count; i++) {
       sink ^= mapped.read((order[at]! - order[at]! % PAGE_SIZE) as Iova, page);
+      if (++at === order.length) at = 0;
+    }
+  },
+  "write-4096": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= mapped.write((order[at]! - order[at]! % PAGE_SIZE) as Iova, page);
+      if (++at === order.length) at = 0;
+    }
+  },
+  "read-4096-across": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= mapped.read(order[at]! as Iova, page);
+      if (++at === order.length) at = 0;
+    }
+  },
+  "write-4096-across": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= mapped.write(order[at]! as Iova, page);
+      if (++at === order.length) at = 0;
+    }
+  },
+  // A sixteenth of the accesses, of sixteen pages each.
+  "read-64k": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= (i & 15) === 0 ? mapped.read(START, many) : 0;
+      if (++at === order.length) at = 0;
+    }
+  },
+  "write-64k": (count) => {
+    for (let i = 0; i < count; i++) {
+      sink ^= (i & 15) === 0 ? mapped.write(START, many) : 0;
       if (++at === order.length) at = 0;
     }
   },

@@ -10,6 +10,7 @@ import { Iommu } from "../../../core/iommu/iommu.ts";
 import type { TranslationTable } from "../../../core/iommu/translation_table.ts";
 import { GuestRam } from "../../../core/memory/guest_ram.ts";
 import type { Memory } from "../../../core/memory/memory.ts";
+import { PAGE_REGISTERS, SOUGHT_PAGE, TARGET_PAGE } from "../../../core/memory/page_registers.ts";
 import { EndpointCounters } from "../../../core/observe/counters.ts";
 import { VirtualClock } from "../../../core/observe/virtual_clock.ts";
 import type { LaneFactory, LaneParameters, Subject } from "../subject.ts";
@@ -63,6 +64,7 @@ class Bare implements Subject {
   readonly pass: number;
   readonly #table: TranslationTable;
   readonly #counters = new EndpointCounters().values;
+  readonly #pages = new Float64Array(PAGE_REGISTERS);
   readonly #order: Float64Array;
   #at = 0;
 
@@ -76,13 +78,15 @@ class Bare implements Subject {
     const order = this.#order;
     const table = this.#table;
     const counters = this.#counters;
+    const pages = this.#pages;
     let at = this.#at;
     let sum = 0;
     for (let i = 0; i < operations; i++) {
       // As IommuMemory does it for an access within a page.
       const iova = order[at]!;
-      const page = table.translatePage(Math.floor(iova / PAGE_SIZE), Access.READ, counters);
-      sum += page * PAGE_SIZE + (iova & (PAGE_SIZE - 1));
+      pages[SOUGHT_PAGE] = Math.floor(iova / PAGE_SIZE);
+      sum += table.translatePage(pages, Access.READ, counters);
+      sum += pages[TARGET_PAGE]! * PAGE_SIZE + (iova & (PAGE_SIZE - 1));
       if (++at === order.length) at = 0;
     }
     this.#at = at;
