@@ -8,17 +8,8 @@
  * @module
  */
 
-import { type Frame, MessageLog } from "../../protocols/vfio_user/message_log.ts";
-import { PcapngWriter } from "../../protocols/vfio_user/pcapng.ts";
 import type { MessageEvent } from "../run/run_events.ts";
-
-/** How a file is written. */
-export type MessageFormat = "text" | "pcapng";
-
-/** The format that a file's name asks for. */
-export function messageFormat(path: string): MessageFormat {
-  return path.endsWith(".pcapng") ? "pcapng" : "text";
-}
+import { type MessageConnection, type MessageFormat, MessageWriter } from "./message_writer.ts";
 
 /** A run whose messages come. */
 export interface MessageRun {
@@ -28,54 +19,29 @@ export interface MessageRun {
   readonly startedMs: number;
 }
 
-interface Connection {
-  readonly log: MessageLog;
-  /** Its interface in the capture. */
-  readonly number: number;
-}
-
 /** Writes the file as messages come, so that none are kept in memory. */
 export class MessageFile {
-  readonly #file: Deno.FsFile;
+  readonly #writer: MessageWriter;
   readonly #startedMs = performance.now();
-  readonly #capture: PcapngWriter | null;
-  readonly #encoder = new TextEncoder();
-  readonly #connections = new Map<MessageRun, Map<string, Connection>>();
-  /** What the last line was about. */
-  #heading = "";
+  readonly #connections = new Map<MessageRun, Map<string, MessageConnection>>();
 
   /** Takes over `file`, open for writing, and what it held. */
   constructor(file: Deno.FsFile, format: MessageFormat) {
-    this.#file = file;
-    file.truncateSync(0);
-    this.#capture = format === "text" ? null : new PcapngWriter(
-      { write: (bytes) => this.#write(bytes) },
-      { application: "viaduct", startSeconds: Math.floor(Date.now() / 1000) },
-    );
+    this.#writer = new MessageWriter(file, format, Date.now());
   }
 
   /** Writes messages of a run, which come in their order. */
   add(run: MessageRun, messages: readonly MessageEvent[]): void {
     const offsetNs = Math.max(0, Math.round((run.startedMs - this.#startedMs) * 1e6));
-    let text = "";
     for (const { connection, timeNs, direction, descriptors, bytes } of messages) {
-      const { log, number } = this.#connection(run, connection);
-      const frame: Frame = {
+      this.#writer.add(this.#connection(run, connection), {
         timeNs: offsetNs + timeNs,
         direction,
         bytes: Uint8Array.fromBase64(bytes),
         descriptors,
-      };
-      if (this.#capture !== null) {
-        this.#capture.writeFrame(number, frame);
-        continue;
-      }
-      const heading = `# ${run.label}: ${connection}\n`;
-      if (heading !== this.#heading) text += heading;
-      this.#heading = heading;
-      text += log.format(frame) + "\n";
+      });
     }
-    this.#write(this.#encoder.encode(text));
+    this.#writer.flush();
   }
 
   /** The run has ended: nothing more of it comes. */
@@ -85,21 +51,17 @@ export class MessageFile {
 
   /** Closes the file. */
   close(): void {
-    this.#file.close();
+    this.#writer.close();
   }
 
-  #connection(run: MessageRun, name: string): Connection {
+  #connection(run: MessageRun, name: string): MessageConnection {
     let all = this.#connections.get(run);
     if (all === undefined) this.#connections.set(run, all = new Map());
     let connection = all.get(name);
     if (connection === undefined) {
-      const number = this.#capture?.addInterface(`${run.label}: ${name}`) ?? 0;
-      all.set(name, connection = { log: new MessageLog(), number });
+      const heading = `${run.label}: ${name}`;
+      all.set(name, connection = this.#writer.connection(heading, { heading }));
     }
     return connection;
-  }
-
-  #write(bytes: Uint8Array): void {
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(this.#file.writeSync(rest));
   }
 }

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { MessageFile, messageFormat } from "./message_file.ts";
+import { MessageFile } from "./message_file.ts";
 
 /** VFIO_USER_DEVICE_RESET with ID 7, or its reply. */
 function reset(flags: number): string {
@@ -69,9 +69,4 @@ Deno.test("MessageFile replies to a command of an ended run are not told from it
     file.add(run, [event("a", 1_000, 1)]);
   });
   assertMatch(text, /< 0007 DEVICE_RESET ok\n$/);
-});
-
-Deno.test("messageFormat() goes by the end of the name", () => {
-  assertEquals(messageFormat("a/b.pcapng"), "pcapng");
-  assertEquals(messageFormat("a.pcapng/b"), "text");
 });

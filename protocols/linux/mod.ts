@@ -7,6 +7,7 @@
  * @module
  */
 
+export { CALM_MS, CalmBuffer } from "./calm_buffer.ts";
 export { closeAll, Descriptor, liveDescriptors } from "./descriptor.ts";
 export { Errno, type ErrnoName, errnoName, LinuxError } from "./errno.ts";
 export { EventFd, signalEvent } from "./eventfd.ts";
@@ -35,4 +36,10 @@ export {
   wakeReactor,
 } from "./reactor.ts";
 export { connectUnix, privateDirectory, UnixListener } from "./unix_socket.ts";
-export { HEAD_BYTES, MAX_DESCRIPTORS, UnixStream, type UnixStreamOptions } from "./unix_stream.ts";
+export {
+  FIRST_BUFFER,
+  HEAD_BYTES,
+  MAX_DESCRIPTORS,
+  UnixStream,
+  type UnixStreamOptions,
+} from "./unix_stream.ts";

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { Errno } from "./errno.ts";
 
@@ -9,7 +9,7 @@ async function child(what: string, prelude: string): Promise<Record<string, unkn
     const output = await new Deno.Command("/bin/sh", {
       args: [
         "-c",
-        `${prelude} exec "$0" run -A --quiet --no-check "$1" "$2" "$3"`,
+        `${prelude} exec "$0" run -A --quiet --no-check --v8-flags=--expose-gc "$1" "$2" "$3"`,
         Deno.execPath(),
         import.meta.resolve("./resources_test_child.ts"),
         what,
@@ -27,6 +27,15 @@ Deno.test("10 000 rounds of connect, map, pass, unmap and close leave no descrip
   const { before, after, mappings, cached, watched } = await child("leaks", "");
   assertEquals(after, before);
   assertEquals([mappings, cached, watched], [0, 0, 0]);
+});
+
+Deno.test("64 streams that have had a long message each take 64 KiB each again once they are calm", async () => {
+  const { collected, busy, stillBusy, calm } = await child("buffers", "");
+  assertEquals(collected, true);
+  const mib = (bytes: unknown): number => (bytes as number) / 0x10_0000;
+  assert(mib(busy) > 59 && mib(stillBusy) > 59, `${mib(busy)} and ${mib(stillBusy)} MiB`);
+  // They had theirs before as well.
+  assert(mib(calm) < 4, `${mib(calm)} MiB`);
 });
 
 Deno.test("a process without descriptors hangs up on callers, closes what it gets, and goes on", async () => {

@@ -93,9 +93,43 @@ function exhaustion(path: string): unknown {
   return { refused, hungUp, received, kept, taken, served };
 }
 
+/** External bytes after long messages on many streams, and after their buffers were given back. */
+function buffers(streams: number): unknown {
+  const { gc } = globalThis as { gc?: () => void };
+  const count = (): number => {
+    // What the first has found, the second gives back.
+    gc?.();
+    gc?.();
+    return Deno.memoryUsage().external;
+  };
+  const pairs = Array.from({ length: streams }, () => UnixStream.pair());
+  const before = count();
+  const body = new Uint8Array(0x10_0000 - 1);
+  for (const [from, to] of pairs) {
+    from.send(1, body);
+    while (to.length < body.length + 1) {
+      from.flush();
+      to.reserve(body.length + 1);
+      to.receive();
+    }
+    to.consume(body.length + 1);
+  }
+  const busy = count() - before;
+  for (const [, to] of pairs) to.shrink();
+  const stillBusy = count() - before;
+  for (const [, to] of pairs) to.shrink();
+  const calm = count() - before;
+  for (const pair of pairs) for (const stream of pair) stream.close();
+  return { collected: gc !== undefined, busy, stillBusy, calm };
+}
+
 const [what, path] = Deno.args as [string, string];
 try {
-  const result = what === "leaks" ? leaks(10_000, path) : exhaustion(path);
+  const result = what === "leaks"
+    ? leaks(10_000, path)
+    : what === "buffers"
+    ? buffers(64)
+    : exhaustion(path);
   Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(result) + "\n"));
 } catch (error) {
   if (error instanceof LinuxError) Deno.stderr.writeSync(new TextEncoder().encode(error.message));

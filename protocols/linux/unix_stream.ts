@@ -44,7 +44,10 @@ export const MAX_DESCRIPTORS = 253;
 
 /** Bounds of what one connection may hold in this process. */
 export interface UnixStreamOptions {
-  /** Bytes of the longest message, the most that is received ahead; 1 MiB + 4 KiB unless told. */
+  /**
+   * Bytes of the longest message, the most that is received ahead; 1 MiB + 4 KiB unless told. So much
+   * memory is taken when a message is that long, and kept until {@linkcode UnixStream.shrink}.
+   */
   readonly receiveLimit?: number;
   /** Bytes that may wait for a peer that does not read; 4 MiB unless told. */
   readonly sendLimit?: number;
@@ -58,8 +61,8 @@ export const HEAD_BYTES = 8192;
 const COPIED_BODY = 2048;
 /** Messages that may wait for a peer, however small they are. */
 const MAX_PENDING = 4096;
-/** Bytes that a receive buffer starts with. */
-const FIRST_BUFFER = 0x1_0000;
+/** Bytes of a receive buffer at first, and again after {@linkcode UnixStream.shrink}. */
+export const FIRST_BUFFER = 0x1_0000;
 
 // struct msghdr, struct iovec and struct cmsghdr of 64-bit Linux, in 32-bit words.
 const NAME_WORDS = 4, IOV = NAME_WORDS, IOV_COUNT = 6, CONTROL = 8, CONTROL_LENGTH = 10;
@@ -119,6 +122,8 @@ export class UnixStream implements Disposable {
   #address: number;
   #start = 0;
   #end = 0;
+  /** How far into the buffer has been received since {@linkcode shrink} has last looked. */
+  #reach = 0;
   /** Where the next receive goes, as the vector says now. */
   #aimed = -1;
   /** Position in the stream of `#start`: safe for 2^53 bytes. */
@@ -239,6 +244,7 @@ export class UnixStream implements Disposable {
       const result = recvmsg(this.fd, this.#receiveHeader, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
       if (result > 0) {
         this.#end += result;
+        if (this.#end > this.#reach) this.#reach = this.#end;
         if (words[CONTROL_LENGTH] !== 0 || ((words[FLAGS] as number) & MSG_CTRUNC) !== 0) {
           this.#keepDescriptors();
         }
@@ -284,25 +290,53 @@ export class UnixStream implements Disposable {
     if (this.#start === this.#end) this.#start = this.#end = 0;
   }
 
+  /** Bytes of the receive buffer: {@linkcode FIRST_BUFFER}, or more once a long message has come. */
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
+  /**
+   * Gives an enlarged receive buffer back when nothing since the last call has needed it. False when
+   * it is still larger than at first: call again once some time has passed. {@linkcode bytes} and
+   * {@linkcode view} change.
+   */
+  shrink(): boolean {
+    if (this.#bytes.length <= FIRST_BUFFER) return true;
+    const needed = Math.max(this.#reach, this.#end);
+    this.#reach = 0;
+    if (needed > FIRST_BUFFER) return false;
+    this.#moveTo(FIRST_BUFFER);
+    return true;
+  }
+
   /** Moves or enlarges the buffer until `more` bytes fit behind the end. */
   #makeRoom(more: number): boolean {
-    const length = this.length;
-    const needed = length + more;
+    const needed = this.length + more;
     if (needed > this.#receiveLimit) return false;
+    const size = this.#bytes.length;
+    // What is made room for is needed, even if it has not come yet.
+    this.#reach = Math.max(this.#reach, needed);
+    this.#moveTo(
+      needed > size ? Math.min(this.#receiveLimit, Math.max(needed, 2 * size)) : size,
+    );
+    return true;
+  }
+
+  /** Brings what has arrived to the start of a buffer of `size` bytes. */
+  #moveTo(size: number): void {
     const old = this.#bytes;
-    if (needed > old.length) {
-      const size = Math.min(this.#receiveLimit, Math.max(needed, 2 * old.length));
+    const { length } = this;
+    if (size === old.length) {
+      old.copyWithin(0, this.#start, this.#end);
+    } else {
       this.#bytes = new Uint8Array(stable(size));
       this.#view = new DataView(this.#bytes.buffer);
       this.#address = addressOf(pointerOf(this.#bytes));
       this.#bytes.set(old.subarray(this.#start, this.#end));
-    } else {
-      old.copyWithin(0, this.#start, this.#end);
     }
     this.#start = 0;
     this.#end = length;
     this.#aimed = -1;
-    return true;
   }
 
   #keepDescriptors(): void {

@@ -10,7 +10,7 @@ import { closeAll, Descriptor, liveDescriptors } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { F_GETFD, fcntl, FD_CLOEXEC, fstat, memfdCreate, MFD_CLOEXEC, POLLIN } from "./libc.ts";
 import { createSharedMemory, Mapping } from "./mapping.ts";
-import { MAX_DESCRIPTORS, UnixStream } from "./unix_stream.ts";
+import { FIRST_BUFFER, MAX_DESCRIPTORS, UnixStream } from "./unix_stream.ts";
 
 /** Sends `bytes`, of any length. */
 function put(stream: UnixStream, bytes: readonly number[], fds: readonly number[] = []): number {
@@ -408,4 +408,56 @@ Deno.test("UnixStream carries any messages in any pieces with their descriptors"
     ),
     { numRuns: 60 },
   );
+});
+
+Deno.test("UnixStream.shrink() keeps what has arrived, and its descriptors, and goes on after it", () => {
+  const [a, b] = UnixStream.pair();
+  using _ = a, __ = b;
+  using file = new Descriptor(memfdCreate("shrink", MFD_CLOEXEC));
+  const long = new Uint8Array(0x4_0000).fill(7);
+  a.send(1, long);
+  while (b.length <= long.length) {
+    a.flush();
+    b.reserve(long.length + 1);
+    b.receive();
+  }
+  b.consume(long.length + 1);
+  assert(b.capacity > FIRST_BUFFER);
+  a.head.setUint32(0, 0x1234_5678);
+  a.send(8, null, [file.fd]);
+  b.receive();
+  assertEquals(b.shrink(), false);
+  assertEquals(b.shrink(), true);
+  assertEquals([b.capacity, b.bytes.length, b.view.byteLength], [
+    FIRST_BUFFER,
+    FIRST_BUFFER,
+    FIRST_BUFFER,
+  ]);
+  assertEquals([b.length, b.view.getUint32(b.start)], [8, 0x1234_5678]);
+  const taken = b.takeDescriptors(8) ?? [];
+  assertEquals(taken.length, 1);
+  for (const descriptor of taken) descriptor.close();
+  b.consume(8);
+  a.head.setUint32(0, 0x8765_4321);
+  a.send(4);
+  assertEquals(b.receive(), 4);
+  assertEquals(b.view.getUint32(b.start), 0x8765_4321);
+});
+
+Deno.test("UnixStream.shrink() leaves a buffer alone that is in use, or as small as it was", () => {
+  const [a, b] = UnixStream.pair();
+  using _ = a, __ = b;
+  assertEquals(b.shrink(), true);
+  const { bytes } = b;
+  assertEquals(b.bytes === bytes, true);
+  a.send(1, new Uint8Array(FIRST_BUFFER));
+  while (b.length <= FIRST_BUFFER) {
+    a.flush();
+    b.reserve(FIRST_BUFFER + 1);
+    b.receive();
+  }
+  // What waits to be consumed is more than fits.
+  for (let i = 0; i < 3; i++) assertEquals(b.shrink(), false);
+  b.consume(FIRST_BUFFER + 1);
+  assertEquals(b.shrink(), true);
 });

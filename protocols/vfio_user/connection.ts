@@ -96,6 +96,13 @@ export class Connection implements Disposable {
     return descriptors;
   }
 
+  /** Shows the observer the header of a message that is lost, once. */
+  showLost(): void {
+    if (this.observer === null) return;
+    const { bytes, start } = this.stream;
+    this.observer.frame(this.#received, bytes.subarray(start, start + HEADER_SIZE), 0);
+  }
+
   /** Forgets the whole message at the front. Its bytes stay as they are until the next receive. */
   drop(): void {
     this.stream.consume(this.header.size);

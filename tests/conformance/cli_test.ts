@@ -159,7 +159,7 @@ Deno.test("a run that fails, in whatever way, has a reason, its seed and a rerun
     assertEquals(run.seed, 77);
     assertEquals(
       run.rerun,
-      `deno task scenario ${FIXTURES}${file}.ts --mode remap --via direct --seed 77`,
+      `npx -y deno@2.9.6 task scenario ${FIXTURES}${file}.ts --mode remap --via direct --seed 77`,
     );
   }
   assertEquals(runs.get("passes")!.status, "passed");
@@ -278,6 +278,7 @@ Deno.test("--help goes to stdout and exits with 0", async () => {
       "--reporter",
       "--json",
       "--junit",
+      "--html",
       "--trace",
       "--pcap",
       "--messages",
@@ -334,6 +335,10 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [["--json", "/tmp"], /Cannot write --json \/tmp/],
   [["--json", "same.out", "--junit", "./same.out"], /writes to the same file/],
   [["--list", "--json", "x.json"], /it runs nothing/],
+  [["--html", "/nowhere/at/all.html"], /Cannot write --html \/nowhere\/at\/all\.html/],
+  [["--html", ""], /must be the path of a file/],
+  [["--json", "same.out", "--html", "./same.out"], /writes to the same file/],
+  [["--list", "--html", "x.html"], /it runs nothing/],
   [["--pcap", "x.pcap"], /Cannot write --pcap: .* no NIC is built yet/],
   [["--list", "--messages", "x.log"], /it runs nothing/],
   [["--variant", "twin"], /There is no --variant twin; [^]*none, messages, twin-socket/],
@@ -447,6 +452,47 @@ Deno.test("--json, --junit and --trace write their files; stdout keeps to the re
     const chrome = JSON.parse(await Deno.readTextFile(trace!));
     const names = chrome.traceEvents.map((event: { name: string }) => event.name);
     assert(names.includes("outer") && names.includes("throwing"), String(names));
+  });
+});
+
+Deno.test("--html writes one page, with what failed, how to repeat it, and the files beside it", async () => {
+  await withFolder(async (folder) => {
+    const [html, trace] = ["r.html", "r.trace"].map((file) => join(folder, file));
+    await Deno.writeTextFile(html!, "x".repeat(1_000_000));
+    const args = ["--html", html!, "--trace", trace!, "--seed", "3", "--reporter", "dot"];
+    const result = await run(...fixture("throws", "passes", "fails"), ...args);
+    assertEquals(result.code, 1, result.stderr);
+    assertMatch(result.stdout, /^[.F]{4}\n/);
+    const page = await Deno.readTextFile(html!);
+    assertMatch(page, /^<!DOCTYPE html>\n[^]*<\/html>\n$/);
+    assertStringIncludes(page, "<title>failed: 2 passed, 2 failed, 0 skipped");
+    assertStringIncludes(page, "Threw Error: boom &lt;&amp;&gt; \\u0001");
+    assertStringIncludes(
+      page,
+      `npx -y deno@2.9.6 task scenario ${FIXTURES}throws.ts --mode remap --via direct --seed 3`,
+    );
+    assertStringIncludes(page, "first difference at offset 0x1");
+    assertStringIncludes(page, `<code>${trace}</code> by --trace`);
+    // Thresholds of the scenario that fails, one of which cannot be read.
+    assertStringIncludes(page, '<h2 id="thresholds-title">Thresholds</h2>');
+  });
+});
+
+Deno.test("--html is written as well when Ctrl-C has ended the runs", async () => {
+  await withFolder(async (folder) => {
+    const html = join(folder, "r.html");
+    const process = start([
+      ...fixture("loops", "passes"),
+      ...["--via", "direct", "--timeout", "600000", "--reporter", "jsonl", "--jobs", "1"],
+      ...["--html", html],
+    ]);
+    await readUntil(process.stderr, "3 runs");
+    process.kill("SIGINT");
+    await process.stdout.cancel();
+    assertEquals((await process.status).code, 130);
+    const page = await Deno.readTextFile(html);
+    assertStringIncludes(page, "<title>interrupted: 0 passed, 0 failed, 3 skipped");
+    assertStringIncludes(page, "3 runs skipped: Interrupted");
   });
 });
 

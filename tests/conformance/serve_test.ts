@@ -299,7 +299,7 @@ Deno.test("deno task serve --help names its flags and exit codes", async () => {
   const output = await start(["--help"]).output();
   const help = text.decode(output.stdout);
   assertEquals(output.code, 0);
-  for (const word of ["--socket-dir", "--spin", "--messages", "--iommu", "--net", "130"]) {
+  for (const word of ["--socket-dir", "--spin", "--messages", "--dashboard", "--iommu", "130"]) {
     assertStringIncludes(help, word);
   }
 });

@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { Access, type Iova } from "../../core/address.ts";
 import { EventFd } from "../../protocols/linux/eventfd.ts";
 import { POLLOUT } from "../../protocols/linux/libc.ts";
 import { ClientMemory, withProbe } from "./vfio_user/host.ts";
@@ -141,6 +142,55 @@ Deno.test("vfio-user rule 3: descriptors that come with a piece belong to the me
     assertEquals(host.machine.files.count, 1);
   });
 });
+
+/** Ways to send a message of 48 bytes with one descriptor: how long each piece is, and which brings it. */
+const PIECES: readonly (readonly [lengths: readonly number[], withDescriptor: number])[] = [
+  [[48], 0],
+  [[10, 38], 0],
+  [[10, 38], 1],
+  [[16, 32], 0],
+  [[16, 16, 16], 1],
+  [[47, 1], 1],
+  [new Array<number>(48).fill(1), 0],
+  [new Array<number>(48).fill(1), 31],
+];
+
+for (const turns of ["between pieces", "not at all", "between messages"] as const) {
+  Deno.test(`vfio-user rule 3: messages with descriptors, in pieces, keep order and descriptors while another waits; the server runs ${turns}`, () => {
+    withProbe((host) => {
+      using client = host.driver();
+      using held = new ClientMemory();
+      client.call(2, wire.dmaMap(0x10_0000, 0x1000), [held.fd]);
+      assertEquals(host.device.pin(0x10_0000, 0x1000, Access.READ_WRITE), 0);
+      // Waits for the pin.
+      client.send(wire.message(3, wire.dmaUnmap(0x10_0000, 0x1000), { id: 500 }));
+      using memories = new DisposableStack();
+      PIECES.forEach(([lengths, withDescriptor], index) => {
+        const memory = memories.use(new ClientMemory());
+        memory.bytes[0] = 1 + index;
+        const bytes = wire.message(2, wire.dmaMap(0x1000 * index, 0x1000), { id: 1000 + index });
+        let at = 0;
+        lengths.forEach((length, piece) => {
+          const fds = piece === withDescriptor ? [memory.fd] : [];
+          assertEquals(client.send(bytes.subarray(at, at += length), fds), 0);
+          if (turns === "between pieces") host.turn();
+        });
+        client.send(wire.message(4, INFO, { id: 2000 + index }));
+        if (turns !== "not at all") host.turn();
+      });
+      assert(!client.hears(), "nothing is answered before what came first");
+      host.device.release();
+      const ids = [500, ...PIECES.flatMap((_, index) => [1000 + index, 2000 + index])];
+      for (const id of ids) {
+        const reply = client.receive();
+        assert(reply !== "eof");
+        assertEquals([reply.id, reply.errno], [id, 0]);
+      }
+      const { memory } = host.device.host;
+      PIECES.forEach((_, index) => assertEquals(memory.readU8(0x1000 * index as Iova), 1 + index));
+    });
+  });
+}
 
 Deno.test("vfio-user rule 3: header, body and descriptors leave together", () => {
   withProbe((host) => {
@@ -297,6 +347,21 @@ Deno.test("vfio-user: a client that never reads is hung up on, and holds bounded
     using another = host.client();
     assertEquals(another.call(4, INFO).errno, 0);
   }, { stallTimeoutMs: 300 });
+});
+
+Deno.test("vfio-user: the buffer of a long message is given back once the connection is calm", () => {
+  withProbe((host) => {
+    using client = host.driver();
+    const capacity = () =>
+      (host.server.inspect().session as { receiveBufferBytes: number }).receiveBufferBytes;
+    const first = capacity();
+    assertEquals(client.call(13, new Uint8Array(0xf_0000)).errno, 0);
+    assert(capacity() > 0xf_0000, "a long message takes a long buffer");
+    const end = performance.now() + 10_000;
+    while (capacity() > first && performance.now() < end) host.started.reactor.turn(100);
+    assertEquals([capacity(), first], [0x1_0000, 0x1_0000]);
+    assertEquals(client.call(13, new Uint8Array(0xf_0000)).errno, 0);
+  });
 });
 
 Deno.test("vfio-user: a client that reads late gets every reply, in order", () => {

@@ -146,6 +146,30 @@ Deno.test("vfio-user rule 25: commands sent before the end are carried out", () 
   });
 });
 
+Deno.test("vfio-user rule 25: commands sent before the end are carried out, also when the twin socket ends first", () => {
+  for (const [count, turns] of [[3, 0], [3, 1], [300, 0]] as const) {
+    withProbe((host) => {
+      const client = host.driver({ max_msg_fds: 8, twin_socket: { supported: true } });
+      using memory = new ClientMemory();
+      assertEquals(client.versionDescriptors.length, 1);
+      // A receive ends behind each message with descriptors.
+      for (let i = 0; i < count; i++) {
+        const body = dmaMap(0x1000 * i, 0x1000);
+        client.send(wire.message(2, body, { flags: 0x10 }), [memory.fd]);
+        client.send(
+          wire.message(10, regionWrite(0, 0x40, bytes(u32(i + 1))), { flags: 0x10 }),
+        );
+      }
+      for (const descriptor of client.versionDescriptors) descriptor.close();
+      host.turn(turns);
+      client.close();
+      for (let i = 0; i < 1000 && host.server.connected; i++) host.turn();
+      assertEquals(host.server.connected, false);
+      assertEquals(host.device.memory[0x40]! + 256 * host.device.memory[0x41]!, count);
+    });
+  }
+});
+
 Deno.test("vfio-user rule 25: a client that half-closes gets its replies", () => {
   withProbe((host) => {
     using client = host.driver();

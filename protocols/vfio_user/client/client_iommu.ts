@@ -6,7 +6,8 @@
  * The tables of the core's {@linkcode Iommu} change first, and are what the messages
  * DMA_READ and DMA_WRITE are translated by; a change that any server refuses is taken
  * back everywhere. Calls send and return a {@linkcode Ticket}, which is done when all
- * servers have answered: of an unmap, when DMA in flight has ended.
+ * servers have answered: of an unmap, when DMA in flight has ended. Until then messages reach what
+ * has been unmapped: see {@linkcode ClientIommu.service}.
  *
  * @module
  */
@@ -23,9 +24,13 @@ import type { Completion } from "../../../core/iommu/completion.ts";
 import type { Domain, DomainId, DomainKind } from "../../../core/iommu/domain.ts";
 import type { EndpointId } from "../../../core/iommu/endpoint.ts";
 import type { Iommu } from "../../../core/iommu/iommu.ts";
+import type { GuestMemory } from "../../../core/memory/guest_memory.ts";
 import type { Descriptor } from "../../linux/descriptor.ts";
 import type { VfioUserClient } from "./client.ts";
 import type { DmaRange } from "./dma_commands.ts";
+import { dmaService } from "./dma_service.ts";
+import { LeavingMemory } from "./leaving_memory.ts";
+import type { ServerCommandHandler } from "./message_engine.ts";
 import { joinTickets, settledTicket, Ticket } from "./ticket.ts";
 
 /** Guest RAM that can be handed to a server. */
@@ -66,6 +71,7 @@ interface Source {
 }
 
 interface Attached {
+  readonly endpoint: EndpointId;
   readonly client: VfioUserClient;
   readonly descriptors: "pass" | "withhold";
 }
@@ -85,6 +91,7 @@ export class ClientIommu {
   /** Ascending. */
   readonly #ram: readonly SharedRegion[];
   readonly #attached = new Map<EndpointId, Attached>();
+  readonly #served = new Map<EndpointId, LeavingMemory>();
 
   /** @param ram all of it that servers may have; what is elsewhere is not forwarded */
   constructor(iommu: Iommu, ram: readonly SharedRegion[]) {
@@ -101,6 +108,26 @@ export class ClientIommu {
   }
 
   /**
+   * Handlers for the client that is to be the endpoint's: its server's messages are translated by the
+   * tables, and reach what is unmapped until the server has answered that. An endpoint's clients, one
+   * after the other, may share them.
+   * @param memory what the IOMMU is in front of
+   * @param maxDataXferSize the most bytes that one command may move
+   */
+  service(
+    endpoint: EndpointId,
+    memory: GuestMemory,
+    maxDataXferSize: number,
+  ): ReadonlyMap<number, ServerCommandHandler> {
+    let served = this.#served.get(endpoint);
+    if (served === undefined) {
+      served = new LeavingMemory(this.iommu.endpoint(endpoint).memory, memory);
+      this.#served.set(endpoint, served);
+    }
+    return dmaService(served, maxDataXferSize);
+  }
+
+  /**
    * From now on `client` is the server of this endpoint, which the IOMMU has: gets all that the
    * endpoint can reach. When the server refuses, it is as if it had not been asked.
    */
@@ -110,7 +137,7 @@ export class ClientIommu {
     options: ForwardOptions = {},
   ): Ticket<void> {
     this.iommu.endpoint(endpoint);
-    const attached = { client, descriptors: options.descriptors ?? "pass" };
+    const attached = { endpoint, client, descriptors: options.descriptors ?? "pass" };
     this.#attached.set(endpoint, attached);
     const ticket = this.#mapAll(attached, this.#sourcesOf(endpoint));
     return this.#orElse(ticket, () => {
@@ -122,6 +149,7 @@ export class ClientIommu {
   /** The endpoint has no server any more. Nothing is sent: its connection is going, or gone. */
   disconnect(endpoint: EndpointId): void {
     this.#attached.delete(endpoint);
+    this.#served.delete(endpoint);
   }
 
   /** After `VfioUserClient.reconnect()`: the endpoint's server gets all that it can reach once more. */
@@ -153,7 +181,8 @@ export class ClientIommu {
       )
       .map(([, attached]) => attached);
     if (bypass === "off") {
-      return this.#both(completion, concerned.map((one) => this.#clear(one)), undefined);
+      const tickets = concerned.map((one) => this.#clearOf(one, [EVERYTHING]));
+      return this.#both(completion, tickets, undefined);
     }
     const tickets = concerned.map((one) => this.#mapAll(one, [EVERYTHING]));
     return this.#orElse(this.#both(completion, tickets, undefined), () => {
@@ -169,27 +198,30 @@ export class ClientIommu {
    */
   attach(endpoint: EndpointId, domain: DomainId): Ticket<void> {
     const before = this.iommu.endpoint(endpoint).domain;
+    const reached = this.#servedOf(endpoint);
     const completion = this.iommu.attach(endpoint, domain);
     const attached = this.#attached.get(endpoint);
     if (attached === undefined || before === this.iommu.domain(domain)) {
       return this.#both(completion, [], undefined);
     }
-    const tickets = this.#replace(attached, endpoint);
+    const tickets = this.#replace(attached, reached);
     return this.#orElse(this.#both(completion, tickets, undefined), () => {
       // Somebody has moved it on meanwhile: that is what counts.
       if (this.iommu.endpoint(endpoint).domain?.id !== domain) return settledTicket(undefined);
+      const reached = this.#servedOf(endpoint);
       if (before === null) this.iommu.detach(endpoint);
       else this.iommu.attach(endpoint, before.id);
-      return joinTickets(this.#replace(attached, endpoint), () => {});
+      return joinTickets(this.#replace(attached, reached), () => {});
     });
   }
 
   /** Takes the endpoint out of its domain, if it is in one. @throws {IommuError} `no-endpoint` */
   detach(endpoint: EndpointId): Ticket<void> {
     const was = this.iommu.endpoint(endpoint).domain;
+    const reached = this.#servedOf(endpoint);
     const completion = this.iommu.detach(endpoint);
     const attached = this.#attached.get(endpoint);
-    const tickets = attached === undefined || was === null ? [] : this.#replace(attached, endpoint);
+    const tickets = attached === undefined || was === null ? [] : this.#replace(attached, reached);
     return this.#both(completion, tickets, undefined);
   }
 
@@ -227,7 +259,7 @@ export class ClientIommu {
       // Who is in the domain now has it, also when it came later, but for those that refused.
       const undone = this.#serversOf(domain).flatMap((attached) =>
         pieces.filter((piece) => refused.get(attached)?.has(piece) !== true)
-          .map((piece) => this.#unmapPiece(attached, piece))
+          .map((piece) => this.#unmapPieces(attached, [piece]))
       );
       return this.#both(this.iommu.unmap(domain, iova, length), undone, undefined);
     });
@@ -254,8 +286,12 @@ export class ClientIommu {
     const completion = this.iommu.unmap(domain, iova, length);
     const tickets: Ticket<void>[] = [];
     for (const attached of servers) {
-      if (whole) tickets.push(this.#clear(attached));
-      else for (const piece of removed) tickets.push(this.#unmapPiece(attached, piece));
+      if (!whole) tickets.push(this.#unmapPieces(attached, removed));
+      else {
+        const ticket = this.#clear(attached);
+        this.#leave(attached, removed, ticket);
+        tickets.push(ticket);
+      }
     }
     return this.#both(completion, tickets, completion.bytes);
   }
@@ -278,11 +314,14 @@ export class ClientIommu {
     return domain.kind === "bypass" ? [EVERYTHING] : domain.space.mappings();
   }
 
-  /** Everything of the server is replaced by what its endpoint can reach now. */
-  #replace(attached: Attached, endpoint: EndpointId): Ticket<void>[] {
+  /** Everything of the server, which was `reached`, is replaced by what its endpoint can reach now. */
+  #replace(attached: Attached, reached: readonly Source[]): Ticket<void>[] {
     if (attached.client.failure !== null) return [];
     // Commands are done in order: no mapping is seen before the old ones are gone.
-    return [this.#clear(attached), this.#mapAll(attached, this.#sourcesOf(endpoint))];
+    return [
+      this.#clearOf(attached, reached),
+      this.#mapAll(attached, this.#sourcesOf(attached.endpoint)),
+    ];
   }
 
   #mapAll(attached: Attached, sources: Iterable<Source>): Ticket<void> {
@@ -302,17 +341,43 @@ export class ClientIommu {
     return attempt(() => client.dma.unmapAll());
   }
 
-  #unmapPiece({ client }: Attached, { iova, length }: Piece): Ticket<void> {
-    return attempt(() => client.dma.unmap(iova, length));
+  /** As {@linkcode #clear}, where these are what is lost. */
+  #clearOf(attached: Attached, sources: Iterable<Source>): Ticket<void> {
+    const ticket = this.#clear(attached);
+    if (!ticket.done) {
+      for (const source of sources) this.#leave(attached, this.#pieces(source), ticket);
+    }
+    return ticket;
   }
 
-  #send({ client, descriptors }: Attached, piece: Piece): Ticket<void> {
+  #unmapPieces(attached: Attached, pieces: readonly Piece[]): Ticket<void> {
+    const { dma } = attached.client;
+    const tickets = pieces.map(({ iova, length }) => attempt(() => dma.unmap(iova, length)));
+    const [only] = tickets;
+    const ticket = only !== undefined && tickets.length === 1
+      ? only
+      : joinTickets(tickets, () => {});
+    this.#leave(attached, pieces, ticket);
+    return ticket;
+  }
+
+  /** What a server has mapped it reaches by itself; the rest is served until it has answered. */
+  #leave(attached: Attached, pieces: readonly Piece[], ticket: Ticket<void>): void {
+    const served = this.#served.get(attached.endpoint);
+    if (served === undefined || ticket.done) return;
+    served.leave(pieces.filter((piece) => byMessage(attached, piece)), ticket);
+  }
+
+  /** What an endpoint's messages reach before a change. A copy, for the change is yet to come. */
+  #servedOf(endpoint: EndpointId): readonly Source[] {
+    return this.#served.has(endpoint) ? [...this.#sourcesOf(endpoint)] : [];
+  }
+
+  #send(attached: Attached, piece: Piece): Ticket<void> {
+    const { client } = attached;
     const { iova, gpa, length, access, region } = piece;
     const range: DmaRange = { address: iova, size: length, access };
-    const aligned = iova % PAGE_SIZE === 0 && gpa % PAGE_SIZE === 0 && length % PAGE_SIZE === 0;
-    if (!aligned || descriptors === "withhold" || client.session.inForce.maxSendFds < 1) {
-      return attempt(() => client.dma.map(range));
-    }
+    if (byMessage(attached, piece)) return attempt(() => client.dma.map(range));
     const offset = region.offset + (gpa - region.start);
     const { fd } = region.descriptor;
     return attempt(() => client.dma.map({ ...range, fd, offset }));
@@ -372,6 +437,12 @@ export class ClientIommu {
     });
     return answer;
   }
+}
+
+/** Whether a server has the piece without a descriptor. */
+function byMessage({ client, descriptors }: Attached, { iova, gpa, length }: Piece): boolean {
+  return descriptors === "withhold" || client.session.inForce.maxSendFds < 1 ||
+    iova % PAGE_SIZE !== 0 || gpa % PAGE_SIZE !== 0 || length % PAGE_SIZE !== 0;
 }
 
 /** What cannot be sent is a ticket that has failed, as what is refused is. */

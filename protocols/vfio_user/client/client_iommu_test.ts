@@ -16,9 +16,9 @@ import { type AnswerFunction, type Received, TestServer } from "./_test_server.t
 import { VfioUserClient } from "./client.ts";
 import { VfioUserError } from "./client_error.ts";
 import { ClientIommu, type SharedRegion } from "./client_iommu.ts";
-import { dmaService } from "./dma_service.ts";
 import { PollGroup } from "./poll_group.ts";
 import { RemoteFunction } from "./remote_function.ts";
+import type { Ticket } from "./ticket.ts";
 
 const LOW = 0x10_0000;
 const HIGH = 2 ** 32;
@@ -79,8 +79,10 @@ class Bench implements Disposable {
       const server = new TestServer(far, answer);
       this.servers.push(server);
       this.group.add(server);
-      this.clients.push(VfioUserClient.over(near, { group: this.group, timeoutMs: 2000 }));
       this.iommu.addEndpoint(endpoint);
+      const handlers = this.forwarder.service(endpoint, this.memory.ram, 0x1000);
+      const options = { group: this.group, timeoutMs: 2000, handlers };
+      this.clients.push(VfioUserClient.over(near, options));
       this.wait(this.forwarder.connect(endpoint, this.clients.at(-1)!));
     }
   }
@@ -88,6 +90,19 @@ class Bench implements Disposable {
   wait<T>(ticket: { readonly done: boolean; readonly value: T }): T {
     this.group.wait(ticket, 2000);
     return ticket.value;
+  }
+
+  /** What server `index` reads at `iova` by message: the byte, or an errno. */
+  fetch(iova: number, index = 0): number {
+    const server = this.servers[index]!;
+    const body = new Uint8Array(16);
+    const view = new DataView(body.buffer);
+    view.setBigUint64(0, BigInt(iova), true);
+    view.setUint32(8, 1, true);
+    server.command(C.VFIO_USER_DMA_READ, 1, body);
+    while (server.replies.length === 0) this.group.turn(1000);
+    const reply = server.replies.pop()!;
+    return reply.header.error > 0 ? -reply.header.error : reply.body[16]!;
   }
 
   /** What server `index` got since the last call: `map 0x1000+0x1000 rw @0x2000`, `unmap …`, `unmap all`. */
@@ -365,6 +380,98 @@ Deno.test("misuse is the core's error, and no message leaves", () => {
   assertEquals(bench.log(), []);
 });
 
+const GONE = -Errno.EFAULT;
+
+/** How an endpoint may lose the page at 0x5000, which leads to 0x3000. */
+const LOSSES: readonly [string, (forwarder: ClientIommu) => Ticket<unknown>][] = [
+  ["unmap()", (forwarder) => forwarder.unmap(1, 0x5000 as Iova, 0x1000)],
+  ["unmap() of all there is", (forwarder) => forwarder.unmap(1, 0 as Iova, 2 ** 40)],
+  ["detach()", (forwarder) => forwarder.detach(1)],
+  ["attach() to another domain", (forwarder) => forwarder.attach(1, 2)],
+];
+
+for (const [how, lose] of LOSSES) {
+  Deno.test(`ClientIommu.service() serves what ${how} takes away until the server has answered`, () => {
+    for (const descriptors of ["withhold", "pass"] as const) {
+      using bench = new Bench();
+      const { forwarder, memory: { ram }, servers } = bench;
+      const [server] = servers as [TestServer];
+      forwarder.createDomain(1);
+      forwarder.createDomain(2);
+      bench.wait(forwarder.connect(1, bench.clients[0]!, { descriptors }));
+      bench.wait(forwarder.attach(1, 1));
+      // With descriptors a server asks for what is no whole page, and for nothing else.
+      const length = descriptors === "pass" ? 0x800 : 0x1000;
+      bench.wait(forwarder.map(1, 0x5000 as Iova, 0x3000 as Gpa, length, RW));
+      bench.wait(forwarder.map(1, 0x9000 as Iova, 0x4000 as Gpa, 0x1000, RW));
+      ram.writeU8(0x3000 as Gpa, 33);
+      ram.writeU8(0x6000 as Gpa, 66);
+      assertEquals(bench.fetch(0x5000), 33);
+
+      server.received.length = 0;
+      server.answer = () => null;
+      const ticket = lose(forwarder);
+      while (server.received.length === 0) bench.group.turn(1000);
+      assertEquals([bench.fetch(0x5000), bench.fetch(0x57ff)], [33, 0]);
+      assertEquals(bench.fetch(0x5000 + length), GONE);
+      assertEquals(bench.fetch(0x5000, 1), GONE, "it is the other endpoint's alone");
+      assertEquals(bench.iommu.drainFaults().filter(({ endpoint }) => endpoint === 1).length, 1);
+      // A later mapping is not seen before the unmap is answered.
+      if (how === "unmap()") forwarder.map(1, 0x5000 as Iova, 0x6000 as Gpa, 0x1000, RW);
+      assertEquals(bench.fetch(0x5000), 33);
+
+      server.answer = repeat;
+      for (const command of server.received.splice(0)) server.reply(command, command.body);
+      bench.wait(ticket);
+      assertEquals(bench.fetch(0x5000), how === "unmap()" ? 66 : GONE);
+    }
+  });
+}
+
+Deno.test("ClientIommu.service() serves bypass until the server has answered its end", () => {
+  using bench = new Bench();
+  const { forwarder, memory: { ram }, servers } = bench;
+  const [server, other] = servers as [TestServer, TestServer];
+  bench.wait(forwarder.connect(1, bench.clients[0]!, { descriptors: "withhold" }));
+  ram.writeU8(0x3000 as Gpa, 33);
+  bench.wait(forwarder.setBypass("on"));
+  server.received.length = other.received.length = 0;
+  server.answer = () => null;
+  const ticket = forwarder.setBypass("off");
+  while (server.received.length === 0) bench.group.turn(1000);
+  assertEquals([bench.fetch(0x3000), bench.fetch(LOW)], [33, GONE]);
+  assertEquals(bench.fetch(0x3000, 1), GONE, "what came with a descriptor is not asked for");
+  server.reply(server.received[0]!, server.received[0]!.body);
+  bench.wait(ticket);
+  assertEquals(bench.fetch(0x3000), GONE);
+});
+
+Deno.test("ClientIommu.service() forgets what leaves when the connection ends, or the endpoint's server goes", () => {
+  using bench = new Bench();
+  const { forwarder, memory: { ram }, servers, clients } = bench;
+  const [client] = clients as [VfioUserClient];
+  forwarder.createDomain(1);
+  bench.wait(forwarder.connect(1, client, { descriptors: "withhold" }));
+  bench.wait(forwarder.attach(1, 1));
+  bench.wait(forwarder.map(1, 0x5000 as Iova, 0x3000 as Gpa, 0x1000, RW));
+  servers[0]!.answer = () => null;
+  const ticket = forwarder.unmap(1, 0x5000 as Iova, 0x1000);
+  const [, read] = [...forwarder.service(1, ram, 0x1000)].find(([command]) =>
+    command === C.VFIO_USER_DMA_READ
+  )!;
+  const reads = () => {
+    const view = new DataView(new ArrayBuffer(64));
+    view.setBigUint64(0, 0x5000n, true);
+    view.setUint32(8, 1, true);
+    const bytes = new Uint8Array(view.buffer);
+    const command = C.VFIO_USER_DMA_READ;
+    return read({ command, view, bytes, at: 0, length: 16, reply: view, replyAt: 32, data: null });
+  };
+  assert(reads() > 0);
+  client.close();
+  assertEquals([ticket.done, reads()], [true, GONE]);
+});
+
 /** A panel behind a real server, with memory in front of it. */
 async function withPanel(
   body: (
@@ -383,9 +490,9 @@ async function withPanel(
     const { ram } = memory;
     const iommu = new Iommu(ram, { clock: new VirtualClock() });
     const forwarder = new ClientIommu(iommu, memory.regions);
-    const endpoint = iommu.addEndpoint(1);
+    iommu.addEndpoint(1);
     using client = VfioUserClient.connect(path, {
-      handlers: dmaService(endpoint.memory, 0x10_0000),
+      handlers: forwarder.service(1, ram, 0x10_0000),
     });
     using fn = RemoteFunction.open(client, { endpoint: 1 });
     client.wait(forwarder.connect(1, client));

@@ -10,6 +10,9 @@ import { Errno } from "../../linux/errno.ts";
 import { DMA_READ, DMA_WRITE } from "../messages/dma_access.ts";
 import type { ServerCommandHandler } from "./message_engine.ts";
 
+/** The part of memory that a server's messages need. */
+export type DmaMemory = Pick<Memory<Iova>, "read" | "write">;
+
 /** The errno that a refused access is answered with. */
 function errnoOf(status: Status): number {
   switch (status) {
@@ -29,7 +32,7 @@ function errnoOf(status: Status): number {
  * @param maxDataXferSize the most bytes that one command may move
  */
 export function dmaService(
-  memory: Memory<Iova>,
+  memory: DmaMemory,
   maxDataXferSize: number,
 ): ReadonlyMap<number, ServerCommandHandler> {
   const access = DMA_READ.request.create();

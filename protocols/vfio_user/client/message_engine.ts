@@ -10,25 +10,16 @@
  * @module
  */
 
+import { CALM_MS } from "../../linux/calm_buffer.ts";
 import { closeAll, type Descriptor } from "../../linux/descriptor.ts";
 import { Errno, errnoName, LinuxError } from "../../linux/errno.ts";
 import { POLLIN, POLLOUT } from "../../linux/libc.ts";
-import { HEAD_BYTES, type UnixStream } from "../../linux/unix_stream.ts";
+import { FIRST_BUFFER, type UnixStream } from "../../linux/unix_stream.ts";
+import { Connection, type FrameObserver, Front } from "../connection.ts";
 import { commandName } from "../message_fields.ts";
 import type { Frame } from "../message_log.ts";
 import type { MessageCodec } from "../messages/codec.ts";
-import {
-  checkHeader,
-  decodeHeader,
-  encodeCommandHeader,
-  encodeErrorReply,
-  encodeReplyHeader,
-  header,
-  HEADER_SIZE,
-  isReply,
-  replyResult,
-  wantsReply,
-} from "../messages/header.ts";
+import { checkHeader, HEADER_SIZE, isReply, replyResult, wantsReply } from "../messages/header.ts";
 import { VfioUserFlags } from "../spec.ts";
 import { badReply, beyondLimit, refused, VfioUserError } from "./client_error.ts";
 import { type Pollable, PollGroup, type ReadyFd } from "./poll_group.ts";
@@ -107,6 +98,9 @@ const HIGH_WATER = 0x8000;
 /** Commands with descriptors that may be out: a user's descriptors in flight are limited (unix(7)). */
 const MAX_OUT_WITH_FDS = 256;
 
+/** Receives on the main socket that go before what has come on the twin, however much there is. */
+const MAIN_TURNS = 64;
+
 interface Pending {
   readonly ticket: Ticket<unknown>;
   readonly command: number;
@@ -123,35 +117,34 @@ export class MessageEngine implements Pollable, Disposable {
   /** Milliseconds that a wait lasts unless told. */
   readonly timeoutMs: number;
   readonly #ownGroup: boolean;
-  readonly #limit: number;
   readonly #maxReceiveFds: number;
   readonly #handlers: ReadonlyMap<number, ServerCommandHandler>;
-  readonly #tap: ((frame: Frame) => void) | null;
-  readonly #startedMs = performance.now();
 
-  readonly #main: UnixStream;
-  #twin: UnixStream | null = null;
+  readonly #main: Connection;
+  #twin: Connection | null = null;
   readonly #fds: { fd: number; events: number }[];
   readonly #pending = new Map<number, Pending>();
   #outWithFds = 0;
   #nextId = 1;
   #failure: VfioUserError | null = null;
+  /** When to see whether a large buffer can be given back, in milliseconds of `performance.now()`. */
+  #shrinkMs = 0;
   /** A handler runs: the receive buffer is in use, and nothing more may be taken in. */
   #inHandler = false;
-  readonly #header = header();
   #descriptors: readonly Descriptor[] = NO_DESCRIPTORS;
   readonly #reply: { -readonly [K in keyof Reply]: Reply[K] };
 
   /** Takes over a connected stream. */
   constructor(stream: UnixStream, options: MessageEngineOptions) {
-    this.#main = stream;
+    this.#main = new Connection(stream, "<");
+    this.#main.limit = options.messageLimit;
+    const { tap } = options;
+    if (tap !== undefined) this.#main.observer = observe(tap);
     this.#ownGroup = options.group === undefined;
     this.group = options.group ?? new PollGroup();
     this.timeoutMs = options.timeoutMs ?? 10_000;
-    this.#limit = options.messageLimit;
     this.#maxReceiveFds = options.maxReceiveFds;
     this.#handlers = options.handlers ?? new Map();
-    this.#tap = options.tap ?? null;
     this.#fds = [{ fd: stream.fd, events: POLLIN }];
     this.#reply = {
       view: stream.view,
@@ -180,7 +173,9 @@ export class MessageEngine implements Pollable, Disposable {
 
   /** Takes over the socket on which the server sends its commands. */
   useTwin(stream: UnixStream): void {
-    this.#twin = stream;
+    this.#twin = new Connection(stream, "<");
+    this.#twin.limit = this.#main.limit;
+    this.#twin.observer = this.#main.observer;
     this.#fds.push({ fd: stream.fd, events: POLLIN });
   }
 
@@ -232,15 +227,13 @@ export class MessageEngine implements Pollable, Disposable {
     data: Uint8Array | null,
     fds: readonly number[],
   ): void {
-    const stream = this.#main;
-    const body = codec.request.encode(stream.head, HEADER_SIZE, request);
-    const head = HEADER_SIZE + body - (data?.length ?? 0);
+    const main = this.#main;
+    const body = codec.request.encode(main.head, HEADER_SIZE, request);
     if (HEADER_SIZE + body > 0xffff_ffff) {
       throw beyondLimit(codec.command, `it would have ${body} bytes`);
     }
-    encodeCommandHeader(stream.head, 0, id, codec.command, body, flags);
-    if (this.#tap !== null) this.#show(">", stream.headBytes.subarray(0, head), data, fds.length);
-    const result = stream.send(head, data, fds);
+    const fixed = body - (data?.length ?? 0);
+    const result = main.command(id, codec.command, flags, fixed, data, fds);
     if (result < 0) {
       this.#hangUp(codec.command, result);
       throw this.#over(codec.command);
@@ -252,7 +245,8 @@ export class MessageEngine implements Pollable, Disposable {
     if (this.#failure !== null) throw this.#over(command);
     if (this.#inHandler) return;
     if (
-      this.#main.pendingBytes <= (withFds ? 0 : HIGH_WATER) && this.#pending.size < MAX_OUT - 1 &&
+      this.#main.stream.pendingBytes <= (withFds ? 0 : HIGH_WATER) &&
+      this.#pending.size < MAX_OUT - 1 &&
       (!withFds || this.#outWithFds < MAX_OUT_WITH_FDS)
     ) return;
     const roomy = {
@@ -260,7 +254,7 @@ export class MessageEngine implements Pollable, Disposable {
       get done(): boolean {
         const { engine } = this;
         return engine.#failure !== null ||
-          engine.#main.pendingBytes === 0 && engine.#pending.size < MAX_OUT - 1 &&
+          engine.#main.stream.pendingBytes === 0 && engine.#pending.size < MAX_OUT - 1 &&
             (!withFds || engine.#outWithFds < MAX_OUT_WITH_FDS);
       },
     };
@@ -318,21 +312,38 @@ export class MessageEngine implements Pollable, Disposable {
   readyFds(): readonly ReadyFd[] {
     if (this.#failure !== null || this.#inHandler) return NOTHING;
     const [main, twin] = this.#fds;
-    if (main !== undefined) main.events = this.#main.pendingBytes > 0 ? POLLIN | POLLOUT : POLLIN;
+    if (main !== undefined) {
+      main.events = this.#main.stream.pendingBytes > 0 ? POLLIN | POLLOUT : POLLIN;
+    }
     if (twin !== undefined) {
-      twin.events = (this.#twin?.pendingBytes ?? 0) > 0 ? POLLIN | POLLOUT : POLLIN;
+      twin.events = (this.#twin?.stream.pendingBytes ?? 0) > 0 ? POLLIN | POLLOUT : POLLIN;
     }
     return this.#fds;
   }
 
   poll(): boolean {
     if (this.#failure !== null || this.#inHandler) return false;
-    let any = this.#pollStream(this.#main);
-    if (this.#twin !== null && this.#failure === null) any = this.#pollStream(this.#twin) || any;
-    return any;
+    const any = this.#pollMain();
+    if (this.#twin === null || this.#failure !== null) return any;
+    return this.#pollTwin(this.#twin) || any;
   }
 
-  #pollStream(stream: UnixStream): boolean {
+  #pollMain(): boolean {
+    const got = this.#receive(this.#main);
+    if (got) this.#takeMessages(this.#main);
+    return got;
+  }
+
+  #pollTwin(twin: Connection): boolean {
+    if (!this.#receive(twin)) return false;
+    // A reply that the server sent before a command, to a DMA_UNMAP above all, is there as well by now.
+    for (let turns = MAIN_TURNS; turns > 0 && this.#pending.size > 0 && this.#pollMain();) turns--;
+    this.#takeMessages(twin);
+    return true;
+  }
+
+  /** Sends what waits, and receives once. Whether anything has happened. */
+  #receive({ stream }: Connection): boolean {
     if (stream.pendingBytes > 0) {
       const left = stream.flush();
       if (left < 0) {
@@ -343,43 +354,48 @@ export class MessageEngine implements Pollable, Disposable {
     const got = stream.receive();
     if (got === -Errno.EAGAIN) return false;
     if (got <= 0) this.#hangUp(0, got);
-    else this.#takeMessages(stream);
     return true;
   }
 
-  #takeMessages(stream: UnixStream): void {
-    const head = this.#header;
-    while (this.#failure === null && stream.length >= HEADER_SIZE) {
-      decodeHeader(stream.view, stream.start, head);
-      if (checkHeader(head, this.#limit) !== 0) {
-        if (this.#tap !== null) this.#showReceived(stream, HEADER_SIZE, 0);
+  /** As the server does, but for want of timers only when something has come. */
+  #shrink(stream: UnixStream): void {
+    const now = performance.now();
+    if (now < this.#shrinkMs) return;
+    this.#shrinkMs = now + CALM_MS;
+    stream.shrink();
+  }
+
+  #takeMessages(connection: Connection): void {
+    const { header } = connection;
+    while (this.#failure === null) {
+      const front = connection.front();
+      if (front === Front.PARTIAL) {
+        if (connection.stream.capacity > FIRST_BUFFER) this.#shrink(connection.stream);
+        return;
+      }
+      if (front === Front.LOST || checkHeader(header, connection.limit) !== 0) {
+        connection.showLost();
         this.#breakOff(
-          `the header of ${commandName(head.command)} has size ${head.size} and flags ` +
-            `0x${head.flags.toString(16)}; a size is 16 to ${this.#limit}, a type 0 or 1`,
+          `the header of ${commandName(header.command)} has size ${header.size} and flags ` +
+            `0x${header.flags.toString(16)}; a size is 16 to ${connection.limit}, a type 0 or 1`,
         );
         return;
       }
-      if (stream.length < head.size) {
-        if (!stream.reserve(head.size)) {
-          this.#breakOff(`a message of ${head.size} bytes is too long`);
-        }
-        return;
-      }
-      const arrived = stream.takeDescriptors(head.size);
-      if (this.#tap !== null) this.#showReceived(stream, head.size, arrived?.length ?? 0);
-      if (isReply(head)) this.#takeReply(stream, arrived);
-      else this.#takeCommand(stream, arrived);
+      const arrived = connection.takeDescriptors();
+      if (isReply(header)) this.#takeReply(connection, arrived);
+      else this.#takeCommand(connection, arrived);
     }
   }
 
-  #takeReply(stream: UnixStream, arrived: readonly Descriptor[] | null): void {
-    const { id, command, size } = this.#header;
+  #takeReply(connection: Connection, arrived: readonly Descriptor[] | null): void {
+    const { header, stream } = connection;
+    const { id, command, size } = header;
     const pending = this.#pending.get(id);
-    if (stream !== this.#main || pending === undefined || pending.command !== command) {
+    if (connection !== this.#main || pending === undefined || pending.command !== command) {
       closeAll(arrived ?? []);
       const name = commandName(command);
       this.#breakOff(
-        stream !== this.#main
+        connection !== this.#main
           ? `a reply to ${name} came on the socket for the server's own commands`
           : pending === undefined
           ? `a reply to ${name} came with ID ${id}, which no command of ours has`
@@ -388,7 +404,7 @@ export class MessageEngine implements Pollable, Disposable {
       return;
     }
     const { ticket } = pending;
-    const result = replyResult(this.#header);
+    const result = replyResult(header);
     let value: unknown;
     let error: unknown = null;
     this.#descriptors = arrived ?? [];
@@ -415,14 +431,14 @@ export class MessageEngine implements Pollable, Disposable {
     this.#descriptors = NO_DESCRIPTORS;
     this.#pending.delete(id);
     if (pending.withFds) this.#outWithFds--;
-    stream.consume(size);
+    connection.drop();
     if (error !== null) ticket.fail(error);
     else ticket.settle(value);
   }
 
-  #takeCommand(stream: UnixStream, arrived: readonly Descriptor[] | null): void {
-    const head = this.#header;
-    const { command, size } = head;
+  #takeCommand(connection: Connection, arrived: readonly Descriptor[] | null): void {
+    const { header, stream } = connection;
+    const { command, size } = header;
     closeAll(arrived ?? []);
     const handler = this.#handlers.get(command);
     const request: ServerCommand = {
@@ -446,21 +462,14 @@ export class MessageEngine implements Pollable, Disposable {
     }
     this.#inHandler = false;
     // The handler may have closed us.
-    if (this.#failure === null && wantsReply(head)) this.#answer(stream, result, request.data);
-    if (this.#failure === null) stream.consume(size);
+    if (this.#failure === null && wantsReply(header)) {
+      const sent = result < 0
+        ? connection.replyError(header, result)
+        : connection.reply(header, result, request.data);
+      if (sent < 0) this.#hangUp(command, sent);
+    }
+    if (this.#failure === null) connection.drop();
     if (failure !== null) throw failure.error;
-  }
-
-  #answer(stream: UnixStream, result: number, data: Uint8Array | null): void {
-    const to = this.#header;
-    const body = result < 0 ? null : data;
-    const length = result < 0
-      ? encodeErrorReply(stream.head, 0, to, result)
-      : encodeReplyHeader(stream.head, 0, to, result + (data?.length ?? 0)) + result;
-    if (length > HEAD_BYTES) throw new RangeError(`Cannot answer with ${length} bytes before data`);
-    if (this.#tap !== null) this.#show(">", stream.headBytes.subarray(0, length), body, 0);
-    const sent = stream.send(length, body);
-    if (sent < 0) this.#hangUp(to.command, sent);
   }
 
   // The end.
@@ -521,23 +530,17 @@ export class MessageEngine implements Pollable, Disposable {
     }
     if (broken !== null) throw broken.error;
   }
+}
 
-  // The tap.
-
-  #show(direction: ">" | "<", head: Uint8Array, data: Uint8Array | null, fds: number): void {
-    let bytes = head;
-    if (data !== null && data.length > 0) {
-      bytes = new Uint8Array(head.length + data.length);
-      bytes.set(head);
-      bytes.set(data, head.length);
-    }
-    const timeNs = Math.round((performance.now() - this.#startedMs) * 1e6);
-    this.#tap?.({ timeNs, direction, bytes, descriptors: fds });
-  }
-
-  #showReceived(stream: UnixStream, size: number, fds: number): void {
-    this.#show("<", stream.bytes.subarray(stream.start, stream.start + size), null, fds);
-  }
+/** Dates each frame, from now on. */
+function observe(tap: (frame: Frame) => void): FrameObserver {
+  const startedMs = performance.now();
+  return {
+    frame(direction, bytes, descriptors): void {
+      const timeNs = Math.round((performance.now() - startedMs) * 1e6);
+      tap({ timeNs, direction, bytes, descriptors });
+    },
+  };
 }
 
 /** Turns a failed connect into our error. */

@@ -4,10 +4,12 @@ import { Errno } from "../../linux/errno.ts";
 import { createSharedMemory } from "../../linux/mapping.ts";
 import { UnixStream } from "../../linux/unix_stream.ts";
 import { MessageLog } from "../message_log.ts";
+import { DEVICE_RESET } from "../messages/device.ts";
 import { VfioUserCommand as C } from "../spec.ts";
-import { bytesOf, failure, plain, TestServer, withServer } from "./_test_server.ts";
+import { bytesOf, failure, plain, type Received, TestServer, withServer } from "./_test_server.ts";
 import { VfioUserClient } from "./client.ts";
 import { VfioUserError, type VfioUserErrorCode } from "./client_error.ts";
+import { MessageEngine } from "./message_engine.ts";
 import { PollGroup } from "./poll_group.ts";
 
 Deno.test("replies are matched by ID: one that is held back blocks no other", async () => {
@@ -235,6 +237,37 @@ Deno.test("a handler may send, but not wait; what it throws leaves poll() after 
     assertEquals(server.replies[1]!.header.error, Errno.EIO);
     client.wait(client.regions.read(0, 0, new Uint8Array(1)));
   }, { handlers });
+});
+
+Deno.test("a reply that was sent before a command on the twin socket is taken before it", () => {
+  const [near, far] = UnixStream.pair();
+  const [nearTwin, farTwin] = UnixStream.pair();
+  const server = new TestServer(far, () => null);
+  const order: string[] = [];
+  using engine = new MessageEngine(near, {
+    messageLimit: 4096,
+    maxReceiveFds: 0,
+    handlers: new Map([[C.VFIO_USER_DMA_READ, () => {
+      order.push("command");
+      return -Errno.EFAULT;
+    }]]),
+  });
+  engine.useTwin(nearTwin);
+  const first = engine.send(DEVICE_RESET, {}, () => {});
+  const second = engine.send(DEVICE_RESET, {}, () => {});
+  server.poll();
+  const [one, two] = server.received as [Received, Received];
+  // The server goes on while its first reply is taken in.
+  first.whenDone(() => {
+    server.reply(two, new Uint8Array(0));
+    server.command(C.VFIO_USER_DMA_READ, 1, new Uint8Array(16), farTwin);
+  });
+  second.whenDone(() => order.push("reply"));
+  server.reply(one, new Uint8Array(0));
+  engine.poll();
+  assertEquals(order, ["reply", "command"]);
+  server.close();
+  farTwin.close();
 });
 
 Deno.test("settled() is served in the background", async () => {

@@ -64,6 +64,27 @@ export const EMPTY_REPLY: BodyCodec<Empty> = {
 };
 
 /**
+ * A body whose fixed part is followed by as many bytes of data as that says. One with fewer is EINVAL;
+ * more are ignored.
+ * @param count bytes of data, by the fixed part
+ */
+export function withData<T>(
+  fixed: BodyCodec<T>,
+  count: (value: Readonly<T>) => number,
+): BodyCodec<T> {
+  const { size } = fixed;
+  return {
+    size,
+    create: () => fixed.create(),
+    decode(view, at, length, into) {
+      const result = fixed.decode(view, at, length, into);
+      return result === 0 && length - size < count(into) ? EINVAL_RESULT : result;
+    },
+    encode: (view, at, value) => fixed.encode(view, at, value) + count(value),
+  };
+}
+
+/**
  * A body that is one structure. Longer ones are fine; a shorter one is EINVAL, and so is a 64-bit
  * field of 2^53 or more, and an `argsz` below `minimumArgsz`.
  */

@@ -7,7 +7,7 @@
 import { EINVAL_RESULT } from "../result.ts";
 import { VFIO_USER_DMA_ACCESS, VfioUserCommand } from "../spec.ts";
 import { readU64, TOO_WIDE, writeU64 } from "../wide.ts";
-import type { BodyCodec, MessageCodec } from "./codec.ts";
+import { type BodyCodec, type MessageCodec, withData } from "./codec.ts";
 
 const AT = VFIO_USER_DMA_ACCESS.at;
 const SIZE = VFIO_USER_DMA_ACCESS.size;
@@ -45,22 +45,14 @@ function encodeFixed(view: DataView, at: number, value: Readonly<DmaAccess>): nu
   return SIZE;
 }
 
-const withoutData: BodyCodec<DmaAccess> = {
+const bare: BodyCodec<DmaAccess> = {
   size: SIZE,
   create: newAccess,
   decode: decodeFixed,
   encode: encodeFixed,
 };
 
-const withData: BodyCodec<DmaAccess> = {
-  size: SIZE,
-  create: newAccess,
-  decode(view, at, length, into) {
-    const result = decodeFixed(view, at, length, into);
-    return result === 0 && length - SIZE < into.count ? EINVAL_RESULT : result;
-  },
-  encode: (view, at, value) => encodeFixed(view, at, value) + value.count,
-};
+const counted = withData(bare, ({ count }) => count);
 
 /** The specification's table gives this count 4 bytes, all peers give it 8. */
 const writeReply: BodyCodec<DmaAccess> = {
@@ -82,14 +74,14 @@ const writeReply: BodyCodec<DmaAccess> = {
 export const DMA_READ: MessageCodec<DmaAccess, DmaAccess> = {
   command: VfioUserCommand.VFIO_USER_DMA_READ,
   name: "VFIO_USER_DMA_READ",
-  request: withoutData,
-  reply: withData,
+  request: bare,
+  reply: counted,
 };
 
 /** VFIO_USER_DMA_WRITE: data in the request. The reply has 16 bytes; 12 are understood too. */
 export const DMA_WRITE: MessageCodec<DmaAccess, DmaAccess> = {
   command: VfioUserCommand.VFIO_USER_DMA_WRITE,
   name: "VFIO_USER_DMA_WRITE",
-  request: withData,
+  request: counted,
   reply: writeReply,
 };

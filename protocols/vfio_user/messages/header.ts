@@ -38,15 +38,11 @@ export function decodeHeader(view: DataView, at: number, into: Header): void {
 
 /** Writes 16 bytes at `at`. @returns 16 */
 export function encodeHeader(view: DataView, at: number, value: Readonly<Header>): number {
-  view.setUint16(at + AT.id, value.id, true);
-  view.setUint16(at + AT.command, value.command, true);
-  view.setUint32(at + AT.size, value.size, true);
-  view.setUint32(at + AT.flags, value.flags, true);
-  view.setUint32(at + AT.error, value.error, true);
-  return HEADER_SIZE;
+  const { id, command, size, flags, error } = value;
+  return put(view, at, id, command, size, flags, error);
 }
 
-/** Writes the header of a command with `bodySize` bytes after it; `flags` is 0 or NO_REPLY. */
+/** Writes the header of a command with `bodySize` bytes after it; `flags` is 0 or NO_REPLY. @returns 16 */
 export function encodeCommandHeader(
   view: DataView,
   at: number,
@@ -55,12 +51,7 @@ export function encodeCommandHeader(
   bodySize: number,
   flags: number,
 ): number {
-  view.setUint16(at + AT.id, id, true);
-  view.setUint16(at + AT.command, command, true);
-  view.setUint32(at + AT.size, HEADER_SIZE + bodySize, true);
-  view.setUint32(at + AT.flags, VfioUserFlags.COMMAND | flags, true);
-  view.setUint32(at + AT.error, 0, true);
-  return HEADER_SIZE;
+  return put(view, at, id, command, HEADER_SIZE + bodySize, VfioUserFlags.COMMAND | flags, 0);
 }
 
 /** Writes the header of a successful reply to `to` with `bodySize` bytes after it. @returns 16 */
@@ -70,12 +61,7 @@ export function encodeReplyHeader(
   to: Readonly<Header>,
   bodySize: number,
 ): number {
-  view.setUint16(at + AT.id, to.id, true);
-  view.setUint16(at + AT.command, to.command, true);
-  view.setUint32(at + AT.size, HEADER_SIZE + bodySize, true);
-  view.setUint32(at + AT.flags, VfioUserFlags.REPLY, true);
-  view.setUint32(at + AT.error, 0, true);
-  return HEADER_SIZE;
+  return put(view, at, to.id, to.command, HEADER_SIZE + bodySize, VfioUserFlags.REPLY, 0);
 }
 
 /**
@@ -88,11 +74,24 @@ export function encodeErrorReply(
   to: Readonly<Header>,
   errno: number,
 ): number {
-  view.setUint16(at + AT.id, to.id, true);
-  view.setUint16(at + AT.command, to.command, true);
-  view.setUint32(at + AT.size, HEADER_SIZE, true);
-  view.setUint32(at + AT.flags, VfioUserFlags.REPLY | VfioUserFlags.ERROR, true);
-  view.setUint32(at + AT.error, Math.abs(errno), true);
+  const flags = VfioUserFlags.REPLY | VfioUserFlags.ERROR;
+  return put(view, at, to.id, to.command, HEADER_SIZE, flags, Math.abs(errno));
+}
+
+function put(
+  view: DataView,
+  at: number,
+  id: number,
+  command: number,
+  size: number,
+  flags: number,
+  error: number,
+): number {
+  view.setUint16(at + AT.id, id, true);
+  view.setUint16(at + AT.command, command, true);
+  view.setUint32(at + AT.size, size, true);
+  view.setUint32(at + AT.flags, flags, true);
+  view.setUint32(at + AT.error, error, true);
   return HEADER_SIZE;
 }
 

@@ -6,7 +6,7 @@
 
 import { EINVAL_RESULT } from "../result.ts";
 import { VFIO_USER_MIG_DATA, VfioUserCommand } from "../spec.ts";
-import { type BodyCodec, type Empty, EMPTY_REPLY, type MessageCodec } from "./codec.ts";
+import { type BodyCodec, type Empty, EMPTY_REPLY, type MessageCodec, withData } from "./codec.ts";
 
 const AT = VFIO_USER_MIG_DATA.at;
 const SIZE = VFIO_USER_MIG_DATA.size;
@@ -49,28 +49,23 @@ const readRequest: BodyCodec<MigrationData> = {
   encode: encodeFixed,
 };
 
-const withData: BodyCodec<MigrationData> = {
-  size: SIZE,
-  create,
-  decode(view, at, length, into) {
-    const result = decodeFixed(view, at, length, into);
-    return result === 0 && length - SIZE < into.size ? EINVAL_RESULT : result;
-  },
-  encode: (view, at, value) => encodeFixed(view, at, value) + value.size,
-};
+const counted = withData(
+  { size: SIZE, create, decode: decodeFixed, encode: encodeFixed },
+  ({ size }) => size,
+);
 
 /** VFIO_USER_MIG_DATA_READ: data in the reply. EINVAL: short, or argsz below 8 and the size asked for. */
 export const MIG_DATA_READ: MessageCodec<MigrationData, MigrationData> = {
   command: VfioUserCommand.VFIO_USER_MIG_DATA_READ,
   name: "VFIO_USER_MIG_DATA_READ",
   request: readRequest,
-  reply: withData,
+  reply: counted,
 };
 
 /** VFIO_USER_MIG_DATA_WRITE: data in the request. EINVAL: less data than its size says. */
 export const MIG_DATA_WRITE: MessageCodec<MigrationData, Empty> = {
   command: VfioUserCommand.VFIO_USER_MIG_DATA_WRITE,
   name: "VFIO_USER_MIG_DATA_WRITE",
-  request: withData,
+  request: counted,
   reply: EMPTY_REPLY,
 };

@@ -12,7 +12,7 @@ import {
   VfioUserCommand,
 } from "../spec.ts";
 import { readU64, TOO_WIDE, writeU64 } from "../wide.ts";
-import { type BodyCodec, type MessageCodec, structureBody } from "./codec.ts";
+import { type BodyCodec, type MessageCodec, structureBody, withData } from "./codec.ts";
 
 const AT = VFIO_USER_REGION_ACCESS.at;
 const SIZE = VFIO_USER_REGION_ACCESS.size;
@@ -53,37 +53,29 @@ function encodeFixed(view: DataView, at: number, value: Readonly<RegionAccess>):
   return SIZE;
 }
 
-const withoutData: BodyCodec<RegionAccess> = {
+const bare: BodyCodec<RegionAccess> = {
   size: SIZE,
   create: newAccess,
   decode: decodeFixed,
   encode: encodeFixed,
 };
 
-const withData: BodyCodec<RegionAccess> = {
-  size: SIZE,
-  create: newAccess,
-  decode(view, at, length, into) {
-    const result = decodeFixed(view, at, length, into);
-    return result === 0 && length - SIZE < into.count ? EINVAL_RESULT : result;
-  },
-  encode: (view, at, value) => encodeFixed(view, at, value) + value.count,
-};
+const counted = withData(bare, ({ count }) => count);
 
 /** VFIO_USER_REGION_READ: data in the reply. */
 export const REGION_READ: MessageCodec<RegionAccess, RegionAccess> = {
   command: VfioUserCommand.VFIO_USER_REGION_READ,
   name: "VFIO_USER_REGION_READ",
-  request: withoutData,
-  reply: withData,
+  request: bare,
+  reply: counted,
 };
 
 /** VFIO_USER_REGION_WRITE: data in the request; one shorter than its count is EINVAL. */
 export const REGION_WRITE: MessageCodec<RegionAccess, RegionAccess> = {
   command: VfioUserCommand.VFIO_USER_REGION_WRITE,
   name: "VFIO_USER_REGION_WRITE",
-  request: withData,
-  reply: withoutData,
+  request: counted,
+  reply: bare,
 };
 
 /** Several writes; each is read with {@linkcode decodeWriteMultiEntry}. */

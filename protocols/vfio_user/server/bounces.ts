@@ -5,12 +5,17 @@
  * A device that asked for views writes to them whenever it likes, and says so only when it releases a
  * pin. So a copy is kept with what it held at first, and what differs is written back: at the end of
  * the event-loop turn in which it was made, for views that are valid no longer than that, and when
- * its pin is released. Where the memory could not be read before, what it held is not known: then the
- * bytes that are not 0 are written back at first, and all of them when the pin is released.
+ * its pin is released.
+ *
+ * Memory that may not be read is stood in for by noise. A byte that is written has, one time in 256,
+ * the value that was there, so the {@linkcode MARGIN} bytes on either side of what differs are written
+ * back too: a device loses nothing that it has written (once in 2^32 ends of what it writes, for random
+ * data), and the memory keeps what it held, but for so few bytes beside.
  *
  * @module
  */
 
+import { PAGE_SIZE } from "../../../core/address.ts";
 import type { Backing } from "./backing.ts";
 
 /** One copy that a device may write to. */
@@ -30,6 +35,10 @@ const MAX_BYTES = 0x400_0000;
  * sides of so few has most likely written them with what they held.
  */
 const GAP = 64;
+/** Bytes beside those that differ that may have been written, where what they held is not known. */
+const MARGIN = 3;
+/** What stands for memory that may not be read, at its offset modulo the length. */
+const NOISE = makeNoise(PAGE_SIZE);
 
 /** The copies of one machine. */
 export class Bounces {
@@ -58,8 +67,14 @@ export class Bounces {
     return this.#bytes + length <= MAX_BYTES;
   }
 
-  /** Minds `view`, which shows `backing` from `offset` on, at `gpa`. */
+  /**
+   * Minds `view`, which shows `backing` from `offset` on, at `gpa`: filled with what is there, or
+   * empty when that may not be read.
+   */
   add(gpa: number, backing: Backing, offset: number, view: Uint8Array): void {
+    if (!backing.readable) {
+      for (let at = 0; at < view.length; at++) view[at] = NOISE[(offset + at) % PAGE_SIZE]!;
+    }
     this.#all.push({ gpa, backing, offset, view, known: view.slice() });
     this.#bytes += view.length;
     if (this.#posted) return;
@@ -73,8 +88,7 @@ export class Bounces {
       const bounce = this.#all[i]!;
       if (bounce.gpa !== gpa || bounce.view.length !== length) continue;
       this.#drop(i);
-      if (bounce.backing.readable) writeBack(bounce);
-      else bounce.backing.write(bounce.offset, bounce.view);
+      writeBack(bounce);
       return;
     }
   }
@@ -109,15 +123,32 @@ export class Bounces {
 
 /** Writes back what differs, and remembers it. What fails is the memory's fault, and lost with it. */
 function writeBack({ backing, offset, view, known }: Bounce): void {
-  for (let at = 0; at < view.length; at++) {
-    if (view[at] === known[at]) continue;
-    const start = at;
+  const margin = backing.readable ? 0 : MARGIN;
+  const gap = backing.readable ? GAP : 2 * MARGIN;
+  for (let at = 0; at < view.length;) {
+    if (view[at] === known[at]) {
+      at++;
+      continue;
+    }
+    const start = Math.max(0, at - margin);
     let end = at + 1;
-    for (at = end; at < view.length && at - end < GAP; at++) {
+    for (at = end; at < view.length && at - end < gap; at++) {
       if (view[at] !== known[at]) end = at + 1;
     }
+    end = Math.min(view.length, end + margin);
     const run = view.slice(start, end);
     backing.write(offset + start, run);
     known.set(run, start);
   }
+}
+
+/** The same bytes every time, so that runs repeat: xorshift32. */
+function makeNoise(length: number): Uint8Array {
+  let state = 0x9e37_79b9;
+  return Uint8Array.from({ length }, () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 24;
+  });
 }

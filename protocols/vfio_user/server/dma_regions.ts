@@ -104,7 +104,9 @@ export class DmaRegions {
         (flags & Access.WRITE) !== 0 ? "read-write" : "read",
       );
     if (typeof part === "number") return part;
-    this.#machine.iommu.map(this.#domain, address as Iova, part.gpa as Gpa, size, flags);
+    const { iommu, mappings } = this.#machine;
+    iommu.map(this.#domain, address as Iova, part.gpa as Gpa, size, flags);
+    mappings?.mapped(this.#domain, address, part.gpa, size, flags);
     this.#regions.set(address, { length: size, access: flags, identity, offset, part });
     return 0;
   }
@@ -153,11 +155,11 @@ export class DmaRegions {
       removed.push(region.part);
     }
     // An address space that ends at 2^52 - 1 has 2^52 bytes, which is a legal length.
-    const completion = this.#machine.iommu.unmap(
-      this.#domain,
-      start as Iova,
-      last - start + 1,
-    );
+    const { iommu, mappings } = this.#machine;
+    const completion = iommu.unmap(this.#domain, start as Iova, last - start + 1);
+    if (completion.bytes > 0) {
+      mappings?.unmapped(this.#domain, start, last - start + 1, completion.bytes);
+    }
     completion.whenDone(() => {
       for (const part of removed) part.release();
     });

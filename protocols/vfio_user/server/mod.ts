@@ -8,6 +8,10 @@
 
 export { type MessageCount, ServerMetrics } from "./metrics.ts";
 export { SERVER_CAPABILITIES, VfioUserServer, type VfioUserServerOptions } from "./server.ts";
-export { ServerMachine, type ServerMachineOptions } from "./server_machine.ts";
+export {
+  type MappingObserver,
+  ServerMachine,
+  type ServerMachineOptions,
+} from "./server_machine.ts";
 export { ServerMemory } from "./server_memory.ts";
 export { type StartedServer, startServer, type StartServerOptions } from "./start_server.ts";

@@ -11,6 +11,7 @@
 
 import { Fault, type Status } from "../../../core/address.ts";
 import type { Clock } from "../../../core/observe/clock.ts";
+import type { CalmBuffer } from "../../linux/calm_buffer.ts";
 import { Errno } from "../../linux/errno.ts";
 import { POLLIN, POLLOUT } from "../../linux/libc.ts";
 import { type Connection, Front, HEAD_BODY } from "../connection.ts";
@@ -18,6 +19,7 @@ import { DMA_READ, DMA_WRITE } from "../messages/dma_access.ts";
 import { HEADER_SIZE, isReply, replyResult } from "../messages/header.ts";
 import type { RemoteAccess } from "./backing.ts";
 import type { ServerMetrics } from "./metrics.ts";
+import type { Patience } from "./patience.ts";
 
 /** What the waiting needs of the session it belongs to. */
 export interface RemoteHost {
@@ -36,12 +38,14 @@ export interface RemoteMemoryOptions {
   /** Whether that is the main socket, on which the client's commands arrive too. */
   readonly socket: "main" | "twin";
   readonly host: RemoteHost;
+  /** Of that socket. */
+  readonly calm: CalmBuffer;
   readonly clock: Clock;
   readonly metrics: ServerMetrics;
   /** Bytes of data of one message. */
   readonly maxTransfer: number;
-  /** Milliseconds that one access may take. */
-  readonly timeoutMs: number;
+  /** How long an access may take, by the same clock. */
+  readonly patience: Patience;
 }
 
 const ACCESS_SIZE = DMA_READ.request.size;
@@ -57,6 +61,8 @@ export class RemoteMemory implements RemoteAccess {
   #overdue = -1;
   #overdueCommand = 0;
   #waiting = false;
+  /** That the access under way has sent. */
+  #messages = 0;
   #closed = false;
 
   constructor(options: RemoteMemoryOptions) {
@@ -87,21 +93,30 @@ export class RemoteMemory implements RemoteAccess {
   }
 
   #access(command: number, iova: number, bytes: Uint8Array): Status {
-    const { clock, maxTransfer, timeoutMs } = this.#options;
+    const { calm, clock, patience } = this.#options;
     this.transferred = 0;
     if (!this.#usable()) return this.#fault(Fault.NO_MEMORY);
-    const deadlineNs = clock.nowNs + timeoutMs * 1e6;
+    const startNs = clock.nowNs;
+    this.#messages = 0;
+    this.#waiting = true;
+    try {
+      const status = this.#exchangeAll(command, iova, bytes, startNs);
+      return status === 0 ? 0 : this.#fault(status);
+    } finally {
+      this.#waiting = false;
+      patience.spend(this.#messages, clock.nowNs - startNs);
+      calm.watch();
+    }
+  }
+
+  #exchangeAll(command: number, iova: number, bytes: Uint8Array, startNs: number): Status {
+    const { maxTransfer, patience } = this.#options;
     for (let done = 0; done < bytes.length;) {
       const count = Math.min(bytes.length - done, maxTransfer);
       const part = bytes.subarray(done, done + count);
-      this.#waiting = true;
-      let status: Status;
-      try {
-        status = this.#exchange(command, iova + done, part, deadlineNs);
-      } finally {
-        this.#waiting = false;
-      }
-      if (status !== 0) return this.#fault(status);
+      const deadlineNs = patience.deadlineNs(startNs, ++this.#messages);
+      const status = this.#exchange(command, iova + done, part, deadlineNs);
+      if (status !== 0) return status;
       done += count;
       this.transferred = done;
     }
@@ -247,7 +262,8 @@ export class RemoteMemory implements RemoteAccess {
 
   /** Takes what has arrived on the twin socket outside an access: late replies, and nothing else. */
   readTwin(): void {
-    const { connection } = this.#options;
+    const { connection, calm } = this.#options;
+    calm.watch();
     for (;;) {
       const front = connection.front();
       if (front === Front.PARTIAL) return;

@@ -24,6 +24,7 @@ import { Features } from "./features.ts";
 import { Irqs } from "./irqs.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { Migration } from "./migration.ts";
+import { Patience } from "./patience.ts";
 import { Regions } from "./regions.ts";
 import type { ServerMachine } from "./server_machine.ts";
 import { MAX_BITMAP, type ServerParts } from "./server_parts.ts";
@@ -49,7 +50,7 @@ export interface VfioUserServerOptions {
   readonly capabilities?: Capabilities;
   /**
    * Milliseconds that an access to memory without a descriptor may take; 2000 unless told. QEMU gives
-   * a reply up after 5 s (spec/09 rule 6).
+   * a reply up after 5 s (spec/09 rule 6). A client that is slow again and again is given less.
    */
   readonly remoteTimeoutMs?: number;
   /**
@@ -132,7 +133,7 @@ export class VfioUserServer implements Disposable {
       features: new Features(migration, domain.space, dma),
       metrics: this.metrics,
       capabilities: options.capabilities ?? SERVER_CAPABILITIES,
-      remoteTimeoutMs: options.remoteTimeoutMs ?? 2000,
+      patience: new Patience(reactor.clock, options.remoteTimeoutMs ?? 2000),
       stallTimeoutMs: options.stallTimeoutMs ?? 30_000,
       observer: options.observer ?? null,
       settle,

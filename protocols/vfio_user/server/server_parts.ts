@@ -12,6 +12,7 @@ import type { Features } from "./features.ts";
 import type { Irqs } from "./irqs.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import type { Migration } from "./migration.ts";
+import type { Patience } from "./patience.ts";
 import type { Regions } from "./regions.ts";
 import type { ServerMachine } from "./server_machine.ts";
 
@@ -30,8 +31,8 @@ export interface ServerParts {
   readonly metrics: ServerMetrics;
   /** What we say of ourselves. */
   readonly capabilities: Capabilities;
-  /** Milliseconds that one access by message may take. */
-  readonly remoteTimeoutMs: number;
+  /** How long accesses by message may take. */
+  readonly patience: Patience;
   /** Milliseconds that a client may leave replies unread. */
   readonly stallTimeoutMs: number;
   readonly observer: FrameObserver | null;

@@ -9,7 +9,8 @@
  * @module
  */
 
-import type { Timer } from "../../../core/observe/clock.ts";
+import type { Clock, Timer } from "../../../core/observe/clock.ts";
+import { CalmBuffer } from "../../linux/calm_buffer.ts";
 import { closeAll, type Descriptor } from "../../linux/descriptor.ts";
 import { Errno, errnoName, LinuxError } from "../../linux/errno.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../linux/libc.ts";
@@ -61,12 +62,21 @@ const WHILE_STOPPED: readonly number[] = [
 
 const NO_DESCRIPTORS: readonly Descriptor[] = [];
 
+/** The socket for our commands. */
+interface Twin {
+  readonly connection: Connection;
+  readonly registration: Registration;
+  readonly calm: CalmBuffer;
+}
+
 /** Owns the connection from its acceptance to its end. */
 export class Session implements Responder, RemoteHost {
   readonly #parts: ServerParts;
   readonly #connection: Connection;
   readonly #registration: Registration;
   readonly #closed: (reason: string) => void;
+  /** Real time: devices' may stand still, and clients do not wait for it. */
+  readonly #clock: Clock;
   readonly #queue = new FrameQueue();
   readonly #doorbells: Doorbells;
   /** Of the command that is being carried out. */
@@ -82,6 +92,8 @@ export class Session implements Responder, RemoteHost {
   #receiveAgain = false;
   /** The socket is hung up and not polled any more; what it holds is still read. */
   #detached = false;
+  /** The client goes: what the socket holds now is still read, and nothing that comes after. */
+  #leaving = false;
   #watched: number = POLLIN;
   #hungUp: string | null = null;
   #isClosed = false;
@@ -89,15 +101,18 @@ export class Session implements Responder, RemoteHost {
   readonly #greeting: Timer;
   #commands: Commands | null = null;
   #remote: RemoteMemory | null = null;
-  #twin: { readonly connection: Connection; readonly registration: Registration } | null = null;
+  #twin: Twin | null = null;
+  readonly #calm: CalmBuffer;
 
   /** @param closed called once, when the connection is over and nothing of it is open any more */
   constructor(parts: ServerParts, stream: UnixStream, closed: (reason: string) => void) {
     this.#parts = parts;
     this.#closed = closed;
+    this.#clock = parts.machine.reactor.clock;
     this.#connection = new Connection(stream, ">");
     this.#connection.observer = parts.observer;
     this.#connection.limit = messageLimit(parts.capabilities.max_data_xfer_size);
+    this.#calm = new CalmBuffer(this.#clock, stream);
     this.#doorbells = new Doorbells(parts.hosted, parts.machine.reactor);
     this.#registration = parts.machine.reactor.add(
       stream.fd,
@@ -105,7 +120,7 @@ export class Session implements Responder, RemoteHost {
       (events) => this.#ready(events),
     );
     // One that says nothing would keep all others waiting.
-    this.#greeting = parts.machine.clock.defer(parts.stallTimeoutMs, () => {
+    this.#greeting = this.#clock.defer(parts.stallTimeoutMs, () => {
       if (this.negotiated) return;
       parts.metrics.hungUp++;
       this.close("it has not said its version");
@@ -142,8 +157,8 @@ export class Session implements Responder, RemoteHost {
   #begunAnswer(errno: number): boolean {
     if (this.#isClosed || !this.#busy) return false;
     this.#busy = false;
-    const { metrics, machine } = this.#parts;
-    metrics.executed(this.#header.command, errno, machine.clock.nowNs - this.#beganNs);
+    const ns = this.#clock.nowNs - this.#beganNs;
+    this.#parts.metrics.executed(this.#header.command, errno, ns);
     if (!this.#pumping) this.#pumpLater();
     return true;
   }
@@ -186,6 +201,8 @@ export class Session implements Responder, RemoteHost {
     this.#registration.remove();
     this.#stall?.cancel();
     this.#greeting.cancel();
+    this.#calm.cancel();
+    this.#twin?.calm.cancel();
     this.#remote?.close();
     this.#queue.clear();
     this.#doorbells.close();
@@ -230,9 +247,9 @@ export class Session implements Responder, RemoteHost {
 
   #receive(): void {
     const received = this.#connection.stream.receive();
+    if (received > 0 || received === -Errno.ENOBUFS) return;
     // Reset or closed: what came before is carried out all the same.
-    if (received > 0 || received === -Errno.EAGAIN || received === -Errno.ENOBUFS) return;
-    this.#ended = true;
+    if (received !== -Errno.EAGAIN || this.#leaving) this.#ended = true;
   }
 
   /** Carries out what is there, as long as nothing has to wait. */
@@ -258,7 +275,10 @@ export class Session implements Responder, RemoteHost {
         if (this.#ended || this.#isClosed) break;
         // A receive ends behind each message with descriptors. And a client on this very CPU has
         // run while it was answered, and has sent its next command: asking is cheaper than a turn.
-        if (this.#receiveAgain || this.#detached || (carriedOut && asks-- > 0 && this.#mayGoOn())) {
+        if (
+          this.#receiveAgain || this.#detached || this.#leaving ||
+          (carriedOut && asks-- > 0 && this.#mayGoOn())
+        ) {
           this.#receiveAgain = carriedOut = false;
           this.#receive();
           more = true;
@@ -292,6 +312,7 @@ export class Session implements Responder, RemoteHost {
 
   /** Listens for what can be dealt with now. */
   #watch(): void {
+    this.#calm.watch();
     const pending = this.#connection.stream.pendingBytes > 0;
     const reads = !this.#busy && !this.#ended && !pending && this.#queue.length === 0;
     const events = (reads ? POLLIN : 0) | (pending ? POLLOUT : 0);
@@ -300,8 +321,7 @@ export class Session implements Responder, RemoteHost {
       this.#registration.watch(events);
     }
     if (pending && this.#stall === null) {
-      const { clock } = this.#parts.machine;
-      this.#stall = clock.defer(this.#parts.stallTimeoutMs, () => {
+      this.#stall = this.#clock.defer(this.#parts.stallTimeoutMs, () => {
         this.#parts.metrics.hungUp++;
         this.close("it does not read our replies");
       });
@@ -326,6 +346,7 @@ export class Session implements Responder, RemoteHost {
     copyHeader(connection.header, this.#header);
     if (front === Front.LOST) {
       // Where the next message begins cannot be known (rule 2).
+      connection.showLost();
       this.#begin();
       this.fail(Errno.EINVAL);
       this.#hungUp ??= `a header has the size ${connection.header.size}`;
@@ -372,7 +393,7 @@ export class Session implements Responder, RemoteHost {
 
   #begin(): void {
     this.#busy = true;
-    this.#beganNs = this.#parts.machine.clock.nowNs;
+    this.#beganNs = this.#clock.nowNs;
   }
 
   /** One whole message, whose bytes are ours. */
@@ -472,7 +493,7 @@ export class Session implements Responder, RemoteHost {
       if (received > 0) this.#remote?.readTwin();
       else if (received !== -Errno.EAGAIN) this.#twinEnded();
     });
-    this.#twin = { connection, registration };
+    this.#twin = { connection, registration, calm: new CalmBuffer(this.#clock, ours) };
     return theirs;
   }
 
@@ -480,8 +501,7 @@ export class Session implements Responder, RemoteHost {
   #twinEnded(): void {
     this.#twin?.registration.remove();
     this.#remote?.close();
-    this.#receive();
-    this.#ended = true;
+    this.#leaving = true;
     this.#pump();
   }
 
@@ -491,10 +511,11 @@ export class Session implements Responder, RemoteHost {
       connection: this.#twin?.connection ?? this.#connection,
       socket: this.#twin === null ? "main" : "twin",
       host: this,
-      clock: parts.machine.clock,
+      calm: this.#twin?.calm ?? this.#calm,
+      clock: this.#clock,
       metrics: parts.metrics,
       maxTransfer: inForce.maxDataXferSize,
-      timeoutMs: parts.remoteTimeoutMs,
+      patience: parts.patience,
     });
     this.#greeting.cancel();
     this.#remote = remote;
@@ -509,6 +530,7 @@ export class Session implements Responder, RemoteHost {
       busyWith: this.#busy ? commandName(this.#header.command) : null,
       queued: this.#queue.length,
       pendingBytes: this.#isClosed ? 0 : this.#connection.stream.pendingBytes,
+      receiveBufferBytes: this.#connection.stream.capacity,
     };
   }
 }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Clock } from "../../../core/observe/clock.ts";
 import { Reactor, type SpinMode } from "../../linux/reactor.ts";
 import { VfioUserServer, type VfioUserServerOptions } from "./server.ts";
 import { ServerMachine } from "./server_machine.ts";
@@ -11,6 +12,8 @@ import { ServerMachine } from "./server_machine.ts";
 export interface StartServerOptions extends VfioUserServerOptions {
   /** How the reactor waits; `off` unless told. */
   readonly spin?: SpinMode;
+  /** The device's time; real time unless told. */
+  readonly clock?: Clock;
   /** Of the IOMMU's hashes; random unless told. */
   readonly seed?: number;
 }
@@ -31,6 +34,7 @@ export function startServer(options: StartServerOptions): StartedServer {
   try {
     const machine = new ServerMachine({
       reactor,
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
     });
     const server = new VfioUserServer(machine, options);

@@ -14,6 +14,15 @@ export interface FuzzMessage {
   readonly bytes: Uint8Array;
   readonly memory: number;
   readonly events: number;
+  /** Whether a header follows where the server expects one: else nothing that follows means anything. */
+  readonly step: "kept" | "lost";
+}
+
+interface FuzzCommand {
+  readonly command: number;
+  readonly body: Uint8Array;
+  readonly memory?: number;
+  readonly events?: number;
 }
 
 /** 64-bit values that something may go wrong with. */
@@ -73,6 +82,8 @@ const WORDS: readonly number[] = [
 /** Makes messages; the same ones for the same seed. */
 export class MessageFuzzer {
   #state: number;
+  /** What is still to come of a migration. */
+  #story: FuzzCommand[] = [];
 
   constructor(seed: number) {
     this.#state = (seed >>> 0) || 1;
@@ -92,14 +103,18 @@ export class MessageFuzzer {
   next(): FuzzMessage {
     const { command, body, memory = 0, events = 0 } = this.#command();
     const flags = this.below(4) === 0 ? wire.Flag.NO_REPLY : 0;
-    let message = wire.message(command, body, { id: this.below(4), flags });
-    if (this.below(5) === 0) message = this.#mutate(message);
+    const message = wire.message(command, body, { id: this.below(4), flags });
     const stray = this.below(40) === 0;
     return {
-      bytes: message,
+      ...(this.below(5) === 0 ? this.#mutate(message) : { bytes: message, step: "kept" }),
       memory: stray ? this.below(12) : memory,
       events: stray ? this.below(12) : events,
     };
+  }
+
+  /** What a client may say first: a version, good or bad. */
+  greeting(): FuzzMessage {
+    return { bytes: wire.message(1, this.#version()), memory: 0, events: 0, step: "kept" };
   }
 
   /** Bytes that are no message at all. */
@@ -138,7 +153,10 @@ export class MessageFuzzer {
     return Uint8Array.from({ length }, () => this.below(256));
   }
 
-  #command(): { command: number; body: Uint8Array; memory?: number; events?: number } {
+  #command(): FuzzCommand {
+    // Now and then something else in the middle of it.
+    const next = this.below(8) === 0 ? undefined : this.#story.shift();
+    if (next !== undefined) return next;
     switch (this.below(20)) {
       case 0:
         return { command: 1, body: this.#version() };
@@ -241,16 +259,34 @@ export class MessageFuzzer {
       }
       case 18:
         return { command: 16, body: this.#feature() };
-      default: {
-        const data = this.#data();
-        return this.below(2) === 0
-          ? { command: 17, body: bytes(u32(this.#word(0x1000)), u32(this.#word(64))) }
-          : { command: 18, body: bytes(u32(8 + data.length), u32(this.#word(data.length)), data) };
-      }
+      default:
+        if (this.below(4) === 0) this.#story = this.#migration();
+        return this.#migrationData();
     }
   }
 
-  #irqs() {
+  /** The states that have data, the data, and back. */
+  #migration(): FuzzCommand[] {
+    const states = this.#pick([[6, 3], [6], [1, 3], [4], [4], [4, 1]]);
+    const story = states.flatMap((state) => [
+      this.#setState(state),
+      ...Array.from({ length: this.below(5) }, () => this.#migrationData()),
+    ]);
+    return [...story, this.#setState(2)];
+  }
+
+  #setState(state: number): FuzzCommand {
+    return { command: 16, body: wire.feature(2 | 0x2_0000, bytes(u32(state), u32(0))) };
+  }
+
+  #migrationData(): FuzzCommand {
+    const data = this.#data();
+    return this.below(2) === 0
+      ? { command: 17, body: bytes(u32(this.#word(0x1000)), u32(this.#word(64))) }
+      : { command: 18, body: bytes(u32(8 + data.length), u32(this.#word(data.length)), data) };
+  }
+
+  #irqs(): FuzzCommand {
     const index = this.#word(this.below(5));
     const count = this.#word(this.below(3));
     const start = this.#word(0);
@@ -285,21 +321,26 @@ export class MessageFuzzer {
     ])();
   }
 
-  #mutate(message: Uint8Array): Uint8Array {
+  #mutate(message: Uint8Array): Pick<FuzzMessage, "bytes" | "step"> {
     const out = message.slice();
     // Most changes leave the stream in step: what breaks it ends the connection.
     const kind = this.below(40);
     switch (kind) {
       case 0:
-        return out.subarray(0, this.below(out.length + 1));
+        return { bytes: out.subarray(0, this.below(out.length)), step: "lost" };
       case 1:
-        return bytes(out, this.garbage());
+        return { bytes: bytes(out, this.garbage()), step: "lost" };
       case 2: {
-        // Its size tells a lie: mostly a small one, since a large one swallows all that follows.
-        const size = this.below(8) === 0 ? this.#pick(WORDS) : out.length + this.below(64) - 32;
+        // Its size tells a lie.
+        const size = this.below(4) === 0 ? this.#pick(WORDS) : out.length + this.below(64) - 32;
         new DataView(out.buffer).setUint32(4, size, true);
-        return out;
+        return { bytes: out, step: size === out.length ? "kept" : "lost" };
       }
+      case 3:
+        // Longer than the command has use for, and sent whole.
+        return { bytes: this.#lengthen(out, this.below(200)), step: "kept" };
+      case 4:
+        return { bytes: this.#lengthen(out, this.below(0x1_0000)), step: "kept" };
       default:
         for (let i = this.below(4); i >= 0; i--) {
           const at = this.below(out.length);
@@ -308,7 +349,14 @@ export class MessageFuzzer {
             out[at] = kind < 20 ? this.below(256) : out[at]! ^ 1 << this.below(8);
           }
         }
-        return out;
+        return { bytes: out, step: "kept" };
     }
+  }
+
+  #lengthen(message: Uint8Array, more: number): Uint8Array {
+    const out = new Uint8Array(message.length + more).fill(this.below(256));
+    out.set(message);
+    new DataView(out.buffer).setUint32(4, out.length, true);
+    return out;
   }
 }

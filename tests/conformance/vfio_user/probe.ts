@@ -50,6 +50,8 @@ export const ProbeCommand = {
   THROW: 10,
   /** Reads 4 bytes, and stores them at the buffer's start. */
   READ_U32: 11,
+  /** Stores the argument's byte over the first LENGTH bytes of the pin. */
+  FILL_FIRST: 12,
 } as const;
 
 const BUFFER = 0x400;
@@ -204,6 +206,9 @@ export class Probe implements PciDevice {
         break;
       case ProbeCommand.FILL:
         for (const pin of this.pins) for (const slice of pin.slices) slice.fill(argument);
+        break;
+      case ProbeCommand.FILL_FIRST:
+        for (const pin of this.pins) pin.slices[0]?.fill(argument, 0, length);
         break;
       case ProbeCommand.RELEASE:
         this.release();
