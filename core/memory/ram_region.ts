@@ -44,14 +44,11 @@ export class RamRegion {
   readonly bytes: Uint8Array;
   /** The same, for scalars at any alignment. */
   readonly view: DataView;
-  /** The same, for atomic accesses of 2 bytes. */
-  readonly u16: Uint16Array;
-  /** The same, for atomic accesses of 4 bytes. */
-  readonly u32: Uint32Array;
-  /** The same, for indivisible accesses of 8 bytes. */
-  readonly f64: Float64Array;
-  /** The same, for copies, in stretches of {@linkcode MAX_STRETCH}. */
-  readonly words: readonly WordView[];
+  // The rest is made when it is first used: memory may be mapped for a moment only.
+  #u16: Uint16Array | null = null;
+  #u32: Uint32Array | null = null;
+  #f64: Float64Array | null = null;
+  #words: readonly WordView[] | null = null;
   /** Pages written, while that is recorded. */
   dirty: DirtyBitmap | null = null;
 
@@ -68,12 +65,31 @@ export class RamRegion {
     const { buffer, byteOffset, length } = bytes;
     this.bytes = bytes;
     this.view = new DataView(buffer, byteOffset, length);
-    this.u16 = new Uint16Array(buffer, byteOffset, length / 2);
-    this.u32 = new Uint32Array(buffer, byteOffset, length / 4);
-    this.f64 = new Float64Array(buffer, byteOffset, length / 8);
-    this.words = Array.from(
-      { length: Math.ceil(length / MAX_STRETCH) },
-      (_, i) => new WordView(bytes.subarray(i * MAX_STRETCH, (i + 1) * MAX_STRETCH)),
+  }
+
+  /** The same, for atomic accesses of 2 bytes. */
+  get u16(): Uint16Array {
+    const { buffer, byteOffset, length } = this.bytes;
+    return this.#u16 ??= new Uint16Array(buffer, byteOffset, length / 2);
+  }
+
+  /** The same, for atomic accesses of 4 bytes. */
+  get u32(): Uint32Array {
+    const { buffer, byteOffset, length } = this.bytes;
+    return this.#u32 ??= new Uint32Array(buffer, byteOffset, length / 4);
+  }
+
+  /** The same, for indivisible accesses of 8 bytes. */
+  get f64(): Float64Array {
+    const { buffer, byteOffset, length } = this.bytes;
+    return this.#f64 ??= new Float64Array(buffer, byteOffset, length / 8);
+  }
+
+  /** The same, for copies, in stretches of {@linkcode MAX_STRETCH}. */
+  get words(): readonly WordView[] {
+    return this.#words ??= Array.from(
+      { length: Math.ceil(this.length / MAX_STRETCH) },
+      (_, i) => new WordView(this.bytes.subarray(i * MAX_STRETCH, (i + 1) * MAX_STRETCH)),
     );
   }
 }

@@ -159,17 +159,30 @@ export class Mapping implements Disposable {
  */
 export type Shareable = "sealed" | "copied" | "refused";
 
+/** Whether these seals, as {@linkcode sealsOf} answers them, keep a file from becoming shorter. */
+export function keepsLength(seals: number): boolean {
+  return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
+}
+
+/** The seals of a file, or `-errno` of one that can have none. */
+export function sealsOf(fd: number): number {
+  return fcntl(fd, F_GET_SEALS, 0);
+}
+
 /**
  * Judges a peer's descriptor. A memfd that allows it and is not sealed yet is
- * sealed against shrinking, which no user of guest memory misses. Its `status`, for
- * who has asked already, saves a call of the system.
+ * sealed against shrinking, which no user of guest memory misses. Its `status` and its
+ * `seals`, for who has asked already, save calls of the system.
  */
 export function shareable(
   fd: number,
   access: MappingAccess,
   status: FileStatus = fstat(fd),
+  seals: number = sealsOf(fd),
 ): Shareable {
   if ((status.mode & S_IFMT) !== S_IFREG) return "refused";
+  // Only files in memory have seals, and only reading of huge pages needs a second look.
+  if (keepsLength(seals) && access === "read-write") return "sealed";
   switch (fileSystemType(fd)) {
     case TMPFS_MAGIC:
       return sealAgainstShrinking(fd) ? "sealed" : "copied";

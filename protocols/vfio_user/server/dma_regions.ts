@@ -17,6 +17,7 @@ import type { DomainId } from "../../../core/iommu/domain.ts";
 import type { Descriptor } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
 import { fstat } from "../../linux/libc.ts";
+import { sealsOf } from "../../linux/mapping.ts";
 import type { DmaMap } from "../messages/dma_map.ts";
 import { type AddressRange, RangeKind } from "../wide.ts";
 import { type RemoteAccess, RemoteRange } from "./backing.ts";
@@ -72,6 +73,7 @@ export class DmaRegions {
     limit: number,
   ): number {
     const { address, size, offset, flags } = request;
+    const seals = descriptor === null ? 0 : sealsOf(descriptor.fd);
     const status = descriptor === null ? null : fstat(descriptor.fd);
     const identity = status === null ? "" : fileIdentity(status);
     const last = address + size - 1;
@@ -98,6 +100,7 @@ export class DmaRegions {
       ? this.#showRemote(request, remote)
       : this.#machine.files.acquire(
         descriptor,
+        seals,
         status,
         offset,
         size,

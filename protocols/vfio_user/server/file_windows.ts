@@ -6,9 +6,9 @@
 
 import { Descriptor } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
-import { F_GET_SEALS, F_GETFL, fcntl, type FileStatus } from "../../linux/libc.ts";
+import { F_GETFL, fcntl, type FileStatus } from "../../linux/libc.ts";
 import { type MappedFile, MappedFiles } from "../../linux/mapped_file.ts";
-import { type MappingAccess, shareable } from "../../linux/mapping.ts";
+import { keepsLength, type MappingAccess, shareable } from "../../linux/mapping.ts";
 import { CopiedFile } from "./backing.ts";
 import type { ServerMemory } from "./server_memory.ts";
 
@@ -73,24 +73,27 @@ export class FileWindows {
   /**
    * `length` bytes from `offset` on: the part, or `-errno`. `-EACCES` for what is no plain file or
    * was not opened for that access, `-EINVAL` when the file ends before, otherwise what mmap(2)
-   * answers. Takes over `descriptor`, and closes it when it is not needed any longer.
+   * answers. Takes over `descriptor`, and closes it when it is not needed any longer. `seals` were
+   * asked for before `status`: a file that could not become shorter then has that size still.
    */
   acquire(
     descriptor: Descriptor,
+    seals: number,
     status: FileStatus,
     offset: number,
     length: number,
     access: MappingAccess,
   ): FilePart | number {
     try {
-      if (!isOpenFor(descriptor.fd, access)) return -Errno.EACCES;
+      if (!isOpenFor(descriptor.fd, seals, access)) return -Errno.EACCES;
       // Seals stay, so a file that is mapped need not be judged again, nor asked for its size.
       const known = this.#sealed.has(`${fileIdentity(status)}:${access}`);
-      const kind = known ? "sealed" : shareable(descriptor.fd, access, status);
+      const kind = known ? "sealed" : shareable(descriptor.fd, access, status, seals);
+      const fixed = known || keepsLength(seals);
       if (kind === "refused") return -Errno.EACCES;
       if (offset + length > status.size) return -Errno.EINVAL;
       return kind === "sealed"
-        ? this.#map(descriptor, offset, length, access, known ? status : undefined)
+        ? this.#map(descriptor, offset, length, access, fixed ? status : undefined)
         : this.#copy(descriptor, status, offset, length, access);
     } finally {
       descriptor.close();
@@ -201,12 +204,11 @@ class MappedPart implements FilePart {
  * Whether whoever opened the file may do this. A mapping that is shared would not ask again, so this
  * does: mmap(2) wants a descriptor that can be read, and for a shared writable mapping also written.
  */
-function isOpenFor(fd: number, access: MappingAccess): boolean {
+function isOpenFor(fd: number, seals: number, access: MappingAccess): boolean {
   const flags = fcntl(fd, F_GETFL, 0);
   if (flags < 0 || (flags & O_PATH) !== 0) return false;
   const mode = flags & O_ACCMODE;
   if (access === "read") return mode !== O_WRONLY;
   if (mode !== O_RDWR) return false;
-  const seals = fcntl(fd, F_GET_SEALS, 0);
   return seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) === 0;
 }
