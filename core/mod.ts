@@ -40,11 +40,12 @@ export {
   type IotlbSource,
   type IovaRange,
 } from "./iommu/iotlb.ts";
-export { TranslationTable } from "./iommu/translation_table.ts";
+export { type Answerer, TranslationTable } from "./iommu/translation_table.ts";
 export { DirtyBitmap } from "./memory/dirty_bitmap.ts";
 export { type GuestMemory } from "./memory/guest_memory.ts";
 export { GuestRam } from "./memory/guest_ram.ts";
 export { type Memory, type Pin, type ScalarSize } from "./memory/memory.ts";
+export { WordView } from "./memory/word_view.ts";
 export { RamRegion, type RamRegionSpec } from "./memory/ram_region.ts";
 export { type Clock, type Timer } from "./observe/clock.ts";
 export { Counter, EndpointCounters, type EndpointMetrics } from "./observe/counters.ts";

@@ -64,6 +64,19 @@ export class DirtyBitmap {
     return (Atomics.load(this.#words, page >>> 5) & (1 << (page & 31))) !== 0;
   }
 
+  /** How many pages are marked. Looks only; with a writer at work, about how many. */
+  get count(): number {
+    let count = 0;
+    for (let word = 0; word < this.#words.length; word++) {
+      let bits = Atomics.load(this.#words, word);
+      // Bits of the whole word by pairs, fours, bytes, and their sum.
+      bits -= (bits >>> 1) & 0x5555_5555;
+      bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333);
+      count += Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
+    }
+    return count;
+  }
+
   /** Start addresses of the marked pages that meet the range, ascending; the marks are gone in the same instant. */
   take(address: number = this.start, length: number = this.length): number[] {
     const taken: number[] = [];

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { DirtyBitmap } from "./dirty_bitmap.ts";
 
 const PAGE = 0x1000;
@@ -203,3 +204,20 @@ function overBuffer(
     globalThis.SharedArrayBuffer = own;
   }
 }
+
+Deno.test("DirtyBitmap.count tells how many pages are marked, and leaves them so", () => {
+  fc.assert(fc.property(
+    fc.uniqueArray(fc.integer({ min: 0, max: 199 })),
+    (pages) => {
+      const bitmap = new DirtyBitmap(0x10_0000, 200 * PAGE);
+      for (const page of pages) bitmap.mark(0x10_0000 + page * PAGE, 1);
+      assertEquals(bitmap.count, pages.length);
+      assertEquals(bitmap.count, pages.length);
+      assertEquals(bitmap.take().length, pages.length);
+      assertEquals(bitmap.count, 0);
+    },
+  ));
+  const full = new DirtyBitmap(0, 64 * PAGE);
+  full.mark(0, 64 * PAGE);
+  assertEquals(full.count, 64);
+});

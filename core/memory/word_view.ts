@@ -28,7 +28,7 @@ export class WordView {
   #pages: PageViews | null = null;
   #chunks: (Uint8Array | null)[] | null = null;
 
-  /** @param bytes at most {@linkcode MAX_STRETCH}, at an offset in their buffer that is a multiple of 8 */
+  /** Looks at `bytes`: at most {@linkcode MAX_STRETCH}, at an offset in their buffer that is a multiple of 8 */
   constructor(bytes: Uint8Array) {
     const { buffer, byteOffset, length } = bytes;
     this.buffer = buffer;

@@ -11,9 +11,12 @@ import { type Catalog, loadCatalog } from "../run/catalog.ts";
 import type { ChildProcess } from "../child/child_process.ts";
 import { describeError } from "../run/describe_error.ts";
 import { ChromeTraceFile } from "../export/chrome_trace_file.ts";
-import { MessageFile, messageFormat, type MessageRun } from "../export/message_file.ts";
+import { MessageFile, type MessageRun } from "../export/message_file.ts";
+import { messageFormat } from "../export/message_writer.ts";
 import { type CatalogEntry, type PlannedRun, planRuns } from "../run/plan.ts";
 import { dot } from "../report/dot.ts";
+import { htmlReport } from "../report/html/html_report.ts";
+import type { ReportFile } from "../report/html/overview.ts";
 import { jsonReport } from "../report/json.ts";
 import { jsonl } from "../report/jsonl.ts";
 import { junitReport } from "../report/junit.ts";
@@ -219,10 +222,18 @@ async function runAll(
   return summary;
 }
 
+/** The files that a page about the runs should name. */
+function filesBeside(command: ScenarioCommand): ReportFile[] {
+  return (["json", "junit", "trace", "messages"] as const).flatMap((flag) => {
+    const path = command[flag];
+    return path === null ? [] : [{ flag: `--${flag}`, path }];
+  });
+}
+
 async function main(args: readonly string[], open: OpenOnlooker | null): Promise<number> {
   const command = parseScenarioCommand(args, (text) => stdout.write(text));
   if (command === null) return PASSED;
-  const { json, junit, trace, messages } = command;
+  const { json, junit, html, trace, messages } = command;
   const interrupt = new Interrupt();
   let loading: ChildProcess | null = null;
   interrupt.action = () => loading?.kill();
@@ -249,7 +260,7 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       onlooker = await open(entries, command.dashboard);
       stderr.write(`dashboard ${onlooker.link}\n`);
     }
-    const outputs = openOutputs({ json, junit, trace, messages });
+    const outputs = openOutputs({ json, junit, html, trace, messages });
     const traceFile = outputs.trace === null ? null : new ChromeTraceFile(outputs.trace);
     const messageFile = messages === null || outputs.messages === null
       ? null
@@ -276,6 +287,9 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
     );
     if (outputs.json !== null) writeOutput(outputs.json, jsonReport(summary));
     if (outputs.junit !== null) writeOutput(outputs.junit, junitReport(summary));
+    if (outputs.html !== null) {
+      writeOutput(outputs.html, htmlReport(summary, filesBeside(command)));
+    }
     traceFile?.close();
     messageFile?.close();
     if (interrupt.happened) return INTERRUPTED;

@@ -36,6 +36,7 @@ export interface ScenarioCommand {
   readonly reporter: ReporterName;
   readonly json: string | null;
   readonly junit: string | null;
+  readonly html: string | null;
   readonly trace: string | null;
   readonly messages: string | null;
   /** `index` from 0. */
@@ -168,6 +169,7 @@ function command() {
     )
     .option("--json <F>", "write the report as JSON", path)
     .option("--junit <F>", "write the report as JUnit XML", path)
+    .option("--html <F>", "write the report as a page for browsers: matrix, charts, failures", path)
     .option("--trace <F>", "write steps, DMA, faults and mappings as a Chrome trace", path)
     .option("--pcap <F>", "write the frames of NICs (not built yet)", path)
     .option(
@@ -226,7 +228,7 @@ export function parseScenarioCommand(
   const flags = parser.opts();
   refuseUnbuilt(flags);
   if (flags.list) {
-    for (const flag of ["json", "junit", "trace", "messages"] as const) {
+    for (const flag of ["json", "junit", "html", "trace", "messages"] as const) {
       if (flags[flag] !== undefined) {
         throw new UsageError(`Cannot write --${flag} with --list: it runs nothing; leave one out`);
       }
@@ -248,6 +250,7 @@ export function parseScenarioCommand(
     reporter: flags.reporter,
     json: flags.json ?? null,
     junit: flags.junit ?? null,
+    html: flags.html ?? null,
     trace: flags.trace ?? null,
     messages: flags.messages ?? null,
     shard: flags.shard ?? null,

@@ -7,6 +7,7 @@
 import type { ScenarioInfo } from "../child/child_protocol.ts";
 import { mixSeed } from "../random.ts";
 import type { Mode, Via } from "../scenario.ts";
+import { taskCommand } from "../task_command.ts";
 import { differsIn, usualVariantOf, type Variant, variantsOf } from "../via/variant.ts";
 
 /** A scenario that was found, and where. */
@@ -84,20 +85,22 @@ function variantsToRun(
 }
 
 /** What names the run's variant on a command line; nothing where there is no other. */
-function variantFlag({ entry, via, variant }: PlannedRun): string {
-  if (variant !== undefined) return ` --variant ${variant}`;
-  return variantsToRun(entry.name, via, null).length > 1 ? " --variant none" : "";
-}
-
-/** `text` as one word of a POSIX shell. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+function variantFlag({ entry, via, variant }: PlannedRun): readonly string[] {
+  if (variant !== undefined) return ["--variant", variant];
+  return variantsToRun(entry.name, via, null).length > 1 ? ["--variant", "none"] : [];
 }
 
 /** The command that repeats a run. `timeoutMs` when it was set by hand. */
 export function rerunCommand(run: PlannedRun, timeoutMs: number | null): string {
-  const command = `deno task scenario ${
-    shellWord(run.entry.argument)
-  } --mode ${run.mode} --via ${run.via}${variantFlag(run)} --seed ${run.seed}`;
-  return timeoutMs === null ? command : `${command} --timeout ${timeoutMs}`;
+  return taskCommand("scenario", [
+    run.entry.argument,
+    "--mode",
+    run.mode,
+    "--via",
+    run.via,
+    ...variantFlag(run),
+    "--seed",
+    String(run.seed),
+    ...(timeoutMs === null ? [] : ["--timeout", String(timeoutMs)]),
+  ]);
 }

@@ -70,11 +70,11 @@ Deno.test("rerunCommand() quotes paths for a shell", () => {
   const [run] = planRuns([entry("a", { argument: "my dir/it's.ts" })], OPTIONS);
   assertEquals(
     rerunCommand(run!, null),
-    `deno task scenario 'my dir/it'\\''s.ts' --mode identity --via direct --seed 9`,
+    `npx -y deno@2.9.6 task scenario 'my dir/it'\\''s.ts' --mode identity --via direct --seed 9`,
   );
   assertEquals(
     rerunCommand(planRuns([entry("a")], OPTIONS)[1]!, 50),
-    "deno task scenario a --mode remap --via direct --seed 9 --timeout 50",
+    "npx -y deno@2.9.6 task scenario a --mode remap --via direct --seed 9 --timeout 50",
   );
 });
 
@@ -113,7 +113,7 @@ Deno.test("rerunCommand() names the variant wherever another would run as well",
   const command = (name: string, via: Via, variants: PlanOptions["variants"]) => {
     const entries = [entry(name, { modes: ["remap"] })];
     const run = planRuns(entries, { ...OPTIONS, vias: [via], variants })[0]!;
-    return rerunCommand(run, null).replace(/^deno task scenario /, "");
+    return rerunCommand(run, null).replace(/^npx -y deno@2\.9\.6 task scenario /, "");
   };
   assertEquals(
     command(USUAL.messages, "vfio-user", ["messages"]),

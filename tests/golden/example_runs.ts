@@ -51,7 +51,7 @@ export const EXAMPLE_RUNS: readonly RunReport[] = [
     errors: ['Threw Error: <boom> & "more" \u001b[31m\n    at copy (dma.ts:7:3)'],
     log: Array.from({ length: 12 }, (_, at) => `line ${at}`),
     output: "printed ]]> \ud800 it\nand more\n",
-    rerun: "deno task scenario edu-dma-scatter --mode remap --via direct --seed 71633",
+    rerun: "npx -y deno@2.9.6 task scenario edu-dma-scatter --mode remap --via direct --seed 71633",
   }),
   run("a-device-with-sixty-four-thousand-mappings", "remap", 61_000, {
     translations: 65_536,

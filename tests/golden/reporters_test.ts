@@ -8,6 +8,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { setColorEnabled, stripAnsiCode } from "@std/fmt/colors";
 import * as v from "valibot";
 import { dot } from "../../harness/report/dot.ts";
+import { htmlReport } from "../../harness/report/html/html_report.ts";
 import { jsonReport } from "../../harness/report/json.ts";
 import { jsonl } from "../../harness/report/jsonl.ts";
 import { junitReport } from "../../harness/report/junit.ts";
@@ -50,6 +51,11 @@ for (
 
 Deno.test("junitReport() writes what its golden file holds", async () => {
   await assertGolden("junit.xml", junitReport(EXAMPLE_SUMMARY));
+});
+
+Deno.test("htmlReport() writes what its golden file holds", async () => {
+  const files = [{ flag: "--trace", path: "out/trace.json" }];
+  await assertGolden("report.html", htmlReport(EXAMPLE_SUMMARY, files));
 });
 
 Deno.test("pretty() says the same with colours, and keeps the matrix within 100 columns", () => {
