@@ -226,8 +226,8 @@ export function report(
     }],
     domains: [{ id: 1, kind: "mapped", members: [[8, -1]], membersLeftOut: 0 }],
     regions: [
-      { name: "ram", start: 0, length: 0x100_0000, readOnly: false },
-      { name: "rom", start: 0xffff_0000, length: 0x1_0000, readOnly: true },
+      { name: "ram", start: 0, length: 0x100_0000, readOnly: false, dirtyBytes: 0x3000 },
+      { name: "rom", start: 0xffff_0000, length: 0x1_0000, readOnly: true, dirtyBytes: null },
     ],
     faults,
     faultsLost: 0,
@@ -237,7 +237,7 @@ export function report(
 
 /** A fault at `iova`, UNMAPPED unless told, with the mapping at 0x1000 below it. */
 export function fault(number: number, iova: number, reason = -1): FaultTuple {
-  return [number, number * 10, 8, -1, iova, 1, reason, 1, 2, 0x1000, 0x8000, 4096, 3, 7];
+  return [number, number * 10, 8, -1, iova, 1, reason, 1, 2, 0x1000, 0x8000, 4096, 3, 7, 2];
 }
 
 /** A map event of the timeline. */
@@ -249,6 +249,6 @@ export function mapEvent(number: number): readonly number[] {
 export function mappings(count: number): MappingTuple[] {
   return Array.from(
     { length: count },
-    (_, at): MappingTuple => [0x1000 + at * 0x2000, 0x10_0000 + at * 0x1000, 4096, 3, at],
+    (_, at): MappingTuple => [0x1000 + at * 0x2000, 0x10_0000 + at * 0x1000, 4096, 3, at, at % 5],
   );
 }

@@ -13,6 +13,7 @@
  * @module
  */
 
+import type { Answerer } from "../core/iommu/translation_table.ts";
 import type { EndpointMetrics } from "../core/observe/counters.ts";
 import type { CheckReport, Metrics, StepReport, Totals } from "../harness/run/run_report.ts";
 import type { Mode, Via } from "../harness/scenario.ts";
@@ -85,6 +86,13 @@ export const SNAPSHOT_INTERVAL_MS = 250;
 /** Most streams at a time; a further one is answered 503 with `Retry-After`. */
 export const MAX_STREAMS = 16;
 
+/** Who is connected to a device that has a socket. */
+export interface ClientState {
+  readonly state: "connected" | "none";
+  /** Clients so far, those that have gone as well. */
+  readonly accepted: number;
+}
+
 /** One endpoint in a snapshot. */
 export interface EndpointState {
   readonly id: number;
@@ -104,6 +112,8 @@ export interface EndpointState {
   readonly faultsByReason: Readonly<Record<string, number>>;
   /** Where its accesses went since the snapshot before; null when none was sampled. */
   readonly heat: Heat | null;
+  /** Of a device that is served; left out of a scenario's. */
+  readonly client?: ClientState;
 }
 
 /** How long translations took, in nanoseconds. */
@@ -133,6 +143,10 @@ export interface DomainState {
   readonly kind: "mapped" | "bypass";
   readonly mappings: number;
   readonly mappedBytes: number;
+  /** Maps so far. Those of more than 8192 events between two samples were not seen. */
+  readonly maps: number;
+  /** As {@linkcode maps}; an unmap may take several mappings away. */
+  readonly unmaps: number;
   /** Endpoints in it, with their PASID or null; at most 64. */
   readonly members: readonly { readonly endpoint: number; readonly pasid: number | null }[];
   readonly membersLeftOut: number;
@@ -176,6 +190,18 @@ export interface TimelineEvent {
   readonly result: string;
   /** fault: what was wanted, `r`, `w` or `rw`. map: what is allowed. Otherwise empty. */
   readonly access: string;
+}
+
+// --------------------------------------------------------------- /api/timeline
+
+/** `/api/timeline?cursor=&limit=` (limit 1 to 5000, 500 unless told), oldest first. */
+export interface TimelinePage {
+  readonly run: RunInfo | null;
+  readonly events: readonly TimelineEvent[];
+  /** For the next page; null at the end. */
+  readonly next: string | null;
+  /** Events from the cursor on that came before these and are not kept. */
+  readonly dropped: number;
 }
 
 // ------------------------------------------------------------- /api/endpoints
@@ -287,12 +313,18 @@ export interface MappingRow {
   readonly access: string;
   /** When it was made, in scenario time; null when that was not seen. */
   readonly mappedNs: number | null;
+  /**
+   * Sampled accesses of devices that went through it: of each device up to a few hundred, several
+   * times a second, by the address of the first byte. For comparing mappings: it is no count of
+   * all accesses. Null when there are too many mappings to count for each.
+   */
+  readonly hits: number | null;
 }
 
 // -------------------------------------------------------------- translate
 
-/** What answers for a translation before the tree of mappings is walked. */
-export type TranslationCache = "hot-range" | "page-cache" | "tree";
+/** What answers for a translation: `tree` when none of the caches before it does. */
+export type TranslationCache = Answerer;
 
 /** `/api/endpoints/ID/translate?iova=0x…&access=r|w|rw` (`r` unless told). */
 export interface TranslateResult {
@@ -328,7 +360,8 @@ export type WalkStep =
   }
   /**
    * Which mapping covers the address. Not ok: none, with its neighbours. `cache` is who would answer
-   * now; null when the source cannot tell.
+   * now, seen without a trace of the look; null where the device translates in another process, and
+   * once the run has ended.
    */
   | {
     readonly step: "mapping";
@@ -496,6 +529,11 @@ export interface RunInfo {
   readonly checks: { readonly passed: number; readonly failed: number };
   /** Whether the machine it left can still be looked at. Only the newest runs are kept whole. */
   readonly kept: boolean;
+  /**
+   * Left out of a scenario's run. Otherwise what is listed in its place: devices that are served
+   * (`deno task serve`), or a guest that they are plugged into (`deno task vm`).
+   */
+  readonly machine?: "server" | "guest";
 }
 
 /** `/api/runs`. */

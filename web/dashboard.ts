@@ -40,13 +40,14 @@ const DEFAULT_HOST = "127.0.0.1";
 /** Listens and serves. @throws {Error} when it cannot listen there */
 export function startDashboard(options: DashboardOptions): Dashboard {
   const { host = DEFAULT_HOST, log } = options;
-  const observer = new Observer();
+  // Only runs of scenarios are observed that way, and one that has none leaves no folder behind.
+  let observer: Observer | null = null;
   const token = newToken();
   const complain = (error: unknown): void =>
     log(`The dashboard failed: ${error instanceof Error ? error.stack ?? error.message : error}`);
   const runs = new Runs({
     catalog: options.catalog,
-    observer,
+    observer: { watch: (listener) => (observer ??= new Observer()).watch(listener) },
     startedBy: options.startedBy,
     onError: complain,
   });
@@ -69,21 +70,15 @@ export function startDashboard(options: DashboardOptions): Dashboard {
     address: () => address,
     onError: complain,
   });
-  let server: Deno.HttpServer<Deno.NetAddr>;
-  try {
-    server = Deno.serve({
-      hostname: host,
-      port: options.port,
-      onListen: () => {},
-      onError: (error) => {
-        complain(error);
-        return new Response(null, { status: 500 });
-      },
-    }, (request) => app.fetch(request));
-  } catch (error) {
-    observer.close();
-    throw error;
-  }
+  const server = Deno.serve({
+    hostname: host,
+    port: options.port,
+    onListen: () => {},
+    onError: (error) => {
+      complain(error);
+      return new Response(null, { status: 500 });
+    },
+  }, (request) => app.fetch(request));
   address = { host, port: server.addr.port };
   // Who starts a dashboard will open its page; who looks on a command line may not.
   if (options.startedBy === "page") {
@@ -97,7 +92,7 @@ export function startDashboard(options: DashboardOptions): Dashboard {
     async close() {
       snapshots.close();
       await runs.close();
-      observer.close();
+      observer?.close();
       // What is being made has files in the temporary folder.
       await bundle?.catch(() => {});
       await server.shutdown();

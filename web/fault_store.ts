@@ -5,7 +5,7 @@
 
 import { accessName, faultName } from "../core/address.ts";
 import { formatRequesterId } from "../devices/pci/bdf.ts";
-import type { FaultTuple } from "../harness/observe/observation.ts";
+import type { FaultTuple, MappingTuple } from "../harness/observe/observation.ts";
 import type { FaultGroup, FaultRow } from "./api.ts";
 import { mappingRow } from "./mapping_row.ts";
 
@@ -142,7 +142,7 @@ export class FaultStore {
 
 function faultRow(row: FaultTuple, device: string): FaultRow {
   const [sequence, timeNs, endpoint, pasid, iova, access, reason, domain, side] = row;
-  const nearest = side === 0 ? null : mappingRow([row[9]!, row[10]!, row[11]!, row[12]!, row[13]!]);
+  const nearest = side === 0 ? null : mappingRow(row.slice(9) as unknown as MappingTuple);
   return {
     sequence: sequence!,
     timeNs: timeNs!,

@@ -3,9 +3,11 @@
  * @module
  */
 
-import type { Around, MappingTuple } from "../harness/observe/observation.ts";
-
-const FIELDS = 5;
+import {
+  type Around,
+  MAPPING_FIELDS as FIELDS,
+  type MappingTuple,
+} from "../harness/observe/observation.ts";
 
 /** The mappings of one domain, ascending by IOVA. */
 export class LeftMappings {
@@ -55,11 +57,11 @@ export class LeftMappings {
 
   #at(at: number): MappingTuple | null {
     if (at < 0 || at >= this.#size) return null;
-    const [iova, gpa, length, access, mappedNs] = this.#values.subarray(
+    const [iova, gpa, length, access, mappedNs, hits] = this.#values.subarray(
       at * FIELDS,
       (at + 1) * FIELDS,
     );
-    return [iova!, gpa!, length!, access!, mappedNs!];
+    return [iova!, gpa!, length!, access!, mappedNs!, hits!];
   }
 
   #lowerBound(iova: number): number {

@@ -11,7 +11,7 @@ const MAPPINGS = fc.array(
     return parts.map(([gap, length]): MappingTuple => {
       const iova = at + gap - 1;
       at = iova + length;
-      return [iova, iova * 3, length, 3, -1];
+      return [iova, iova * 3, length, 3, -1, at % 7];
     });
   });
 
@@ -52,7 +52,7 @@ Deno.test("LeftMappings.page() gives those from an address on", () => {
 
 Deno.test("LeftMappings.add() leaves out what does not ascend", () => {
   const left = new LeftMappings();
-  left.add([[0x2000, 0, 4096, 3, -1], [0x1000, 0, 4096, 3, -1], [0x2000, 0, 4096, 3, -1]]);
-  left.add([[0x3000, 0, 4096, 3, -1]]);
+  left.add([[0x2000, 0, 4096, 3, -1, 0], [0x1000, 0, 4096, 3, -1, 0], [0x2000, 0, 4096, 3, -1, 0]]);
+  left.add([[0x3000, 0, 4096, 3, -1, 0]]);
   assertEquals(left.page(0, 10).map(([iova]) => iova), [0x2000, 0x3000]);
 });

@@ -8,7 +8,7 @@ import type { MappingTuple } from "../harness/observe/observation.ts";
 import type { MappingRow } from "./api.ts";
 
 /** The row of a mapping. */
-export function mappingRow([iova, gpa, length, access, mappedNs]: MappingTuple): MappingRow {
+export function mappingRow([iova, gpa, length, access, mappedNs, hits]: MappingTuple): MappingRow {
   return {
     iova,
     last: iova + length - 1,
@@ -16,5 +16,6 @@ export function mappingRow([iova, gpa, length, access, mappedNs]: MappingTuple):
     length,
     access: accessName(access),
     mappedNs: mappedNs < 0 ? null : mappedNs,
+    hits: hits < 0 ? null : hits,
   };
 }

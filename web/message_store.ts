@@ -17,20 +17,28 @@ import type { MessageRow } from "./api.ts";
 /** Messages that are kept, and characters of their bytes together. */
 const MESSAGES_KEPT = 20_000;
 const KEPT_LENGTH = 32 * 2 ** 20;
-/** Bytes of a message that are shown. */
-const SHOWN_BYTES = 4096;
+/** Bytes of a message that are shown, and looked at. */
+export const SHOWN_BYTES = 4096;
 /** Connections whose replies are matched: each device has one. */
 const MAX_CONNECTIONS = 1024;
+
+/** A message as it is taken. */
+export interface StoredMessage extends MessageEvent {
+  /** Bytes of the whole message, when those given are but its beginning: {@linkcode SHOWN_BYTES} at least. */
+  readonly length?: number;
+}
 
 /** Takes messages as they come, which is often, and reads them when somebody looks, which is seldom. */
 export class MessageStore {
   readonly #logs = new Map<string, MessageLog>();
-  #fresh: MessageEvent[] = [];
+  #fresh: StoredMessage[] = [];
   #freshLength = 0;
   #rows: MessageRow[] = [];
   #length = 0;
   #number = 0;
   readonly #header = header();
+  /** Stands in for messages of which the beginning is kept alone. */
+  #whole = new Uint8Array(0);
 
   /** Oldest first. */
   get rows(): readonly MessageRow[] {
@@ -44,7 +52,8 @@ export class MessageStore {
     return this.#number - this.#rows.length;
   }
 
-  add(messages: readonly MessageEvent[]): void {
+  /** Takes messages, in order. */
+  add(messages: readonly StoredMessage[]): void {
     for (const message of messages) {
       this.#fresh.push(message);
       this.#freshLength += message.bytes.length;
@@ -58,6 +67,17 @@ export class MessageStore {
     this.#number += first;
     this.#rows = [];
     this.#length = 0;
+  }
+
+  /** `count` messages came after those that were added, and nobody has them. What is kept has no hole. */
+  miss(count: number): void {
+    this.#number += this.#fresh.length + count;
+    this.#fresh = [];
+    this.#freshLength = 0;
+    this.#rows = [];
+    this.#length = 0;
+    // Replies to come may be to commands that are not known.
+    this.#logs.clear();
   }
 
   #read(): void {
@@ -76,12 +96,17 @@ export class MessageStore {
     this.#rows = this.#rows.slice(first);
   }
 
-  #row({ connection, timeNs, direction, descriptors, bytes: text }: MessageEvent): MessageRow {
-    const bytes = Uint8Array.fromBase64(text);
+  #row(message: StoredMessage): MessageRow {
+    const { connection, timeNs, direction, descriptors } = message;
+    const bytes = this.#bytesOf(message);
     let log = this.#logs.get(connection);
     if (log === undefined) {
       log = new MessageLog();
-      if (this.#logs.size < MAX_CONNECTIONS) this.#logs.set(connection, log);
+      for (const oldest of this.#logs.keys()) {
+        if (this.#logs.size < MAX_CONNECTIONS) break;
+        this.#logs.delete(oldest);
+      }
+      this.#logs.set(connection, log);
     }
     const line = log.line({ timeNs, direction, bytes, descriptors });
     let errno: number | null = null;
@@ -105,5 +130,14 @@ export class MessageStore {
       fields: line.fields.map(([name, value]) => ({ name, value })),
       bytes: bytes.subarray(0, SHOWN_BYTES).toHex(),
     };
+  }
+
+  /** The message in full length. Of its bytes those beyond {@linkcode SHOWN_BYTES} may be any. */
+  #bytesOf({ bytes: text, length }: StoredMessage): Uint8Array {
+    const bytes = Uint8Array.fromBase64(text);
+    if (length === undefined || length <= bytes.length) return bytes;
+    if (this.#whole.length < length) this.#whole = new Uint8Array(length);
+    this.#whole.set(bytes);
+    return this.#whole.subarray(0, length);
   }
 }

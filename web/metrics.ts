@@ -1,15 +1,22 @@
 /**
  * `/metrics`: our counters as Prometheus text, read when they are asked for.
+ *
+ * `access` of the translations is always `any`: an endpoint has one counter for reads and writes,
+ * since a second would be another store in every access. The bytes tell the two apart. Queues get
+ * their metrics with the first device that has a virtqueue.
+ *
  * @module
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { MessageCounts, REQUEST_BOUNDS } from "./message_counts.ts";
 import type { LiveSource, Picture } from "./source.ts";
+import { UnseenFaults } from "./unseen_faults.ts";
 
-/** Upper bounds of the latency histogram in seconds: powers of two, 1 ns to 1 s, as counted. */
+/** Upper bounds of the latency histogram in seconds: powers of two, 2 ns to 2 s, as counted. */
 const BOUNDS: readonly number[] = Array.from({ length: 31 }, (_, at) => 2 ** (at + 1) / 1e9);
 
-/** Every name that is exported, with its labels. */
+/** Every name that is exported, with its labels; those of histograms without `le`. */
 export const METRIC_LABELS: Readonly<Record<string, readonly string[]>> = {
   viaduct_iommu_translations_total: ["endpoint", "access"],
   viaduct_iommu_iotlb_hits_total: ["endpoint"],
@@ -18,8 +25,10 @@ export const METRIC_LABELS: Readonly<Record<string, readonly string[]>> = {
   viaduct_iommu_translation_seconds: [],
   viaduct_iommu_mapped_bytes: ["domain"],
   viaduct_iommu_mappings: ["domain"],
+  viaduct_guest_memory_dirty_bytes: [],
   viaduct_dma_bytes_total: ["endpoint", "direction"],
   viaduct_vfio_user_messages_total: ["command", "direction", "errno"],
+  viaduct_vfio_user_request_seconds: ["command"],
   viaduct_trace_dropped_total: [],
 };
 
@@ -33,6 +42,16 @@ export interface Metrics {
 export function makeMetrics(source: () => LiveSource | null): Metrics {
   const registry = new Registry();
   const picture = (): Picture | null => source()?.picture() ?? null;
+  const counted = new WeakMap<LiveSource, MessageCounts>();
+  const messages = (): MessageCounts | null => {
+    const now = source();
+    if (now === null) return null;
+    const counts = counted.get(now) ?? new MessageCounts();
+    counted.set(now, counts);
+    counts.look(now);
+    return counts;
+  };
+  const unseenFaults = new WeakMap<LiveSource, UnseenFaults>();
   const common = { registers: [registry] };
   const labels = (name: keyof typeof METRIC_LABELS): string[] => [...METRIC_LABELS[name]!];
 
@@ -79,17 +98,27 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
     labelNames: labels("viaduct_iommu_faults_total"),
     collect() {
       this.reset();
-      for (const { bdf, counters, faultsByReason } of picture()?.endpoints ?? []) {
-        let unseen = counters.faults;
+      const now = source();
+      if (now === null) return;
+      const unseen = unseenFaults.get(now) ?? new UnseenFaults();
+      unseenFaults.set(now, unseen);
+      for (const { bdf, counters, faultsByReason } of now.picture().endpoints) {
+        let seen = 0;
         for (const [reason, count] of Object.entries(faultsByReason)) {
           this.inc({ endpoint: bdf, reason }, count);
-          unseen -= count;
+          seen += count;
         }
-        if (unseen > 0) this.inc({ endpoint: bdf, reason: "unseen" }, unseen);
+        const lost = unseen.of(bdf, counters.faults, seen, now.state === "ended" ? "over" : "live");
+        if (lost > 0) this.inc({ endpoint: bdf, reason: "unseen" }, lost);
       }
     },
   });
-  new SampledHistogram(registry, source);
+  new CountedHistogram(registry, {
+    name: "viaduct_iommu_translation_seconds",
+    help: "How long a sample of the translations took",
+    bounds: BOUNDS,
+    series: () => [translationTimes(source()?.latencies ?? [])],
+  });
   new Gauge({
     ...common,
     name: "viaduct_iommu_mapped_bytes",
@@ -114,6 +143,15 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
       }
     },
   });
+  new Gauge({
+    ...common,
+    name: "viaduct_guest_memory_dirty_bytes",
+    help: "Pages of guest memory written since somebody last took them; 0 while nobody tracks",
+    collect() {
+      const regions = source()?.regions ?? [];
+      this.set(regions.reduce((sum, { dirtyBytes }) => sum + (dirtyBytes ?? 0), 0));
+    },
+  });
   new Counter({
     ...common,
     name: "viaduct_dma_bytes_total",
@@ -130,15 +168,23 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
   new Counter({
     ...common,
     name: "viaduct_vfio_user_messages_total",
-    help: "Messages of vfio-user that were kept; errno is empty for commands",
+    help: "Messages of vfio-user; errno is empty for commands, and command is unseen " +
+      "for those that went by too fast to be looked at",
     labelNames: labels("viaduct_vfio_user_messages_total"),
     collect() {
       this.reset();
-      for (const { command, direction, errno } of source()?.messages ?? []) {
-        const way = direction === ">" ? "to-server" : "to-client";
-        this.inc({ command, direction: way, errno: errno === null ? "" : String(errno) });
-      }
+      for (const { kind, count } of messages()?.messages ?? []) this.inc({ ...kind }, count);
     },
+  });
+  new CountedHistogram(registry, {
+    name: "viaduct_vfio_user_request_seconds",
+    help: "From a command of vfio-user to its reply",
+    bounds: REQUEST_BOUNDS,
+    series: () =>
+      (messages()?.requests ?? []).map(({ command, ...times }) => ({
+        labels: { command },
+        ...times,
+      })),
   });
   new Counter({
     ...common,
@@ -154,8 +200,30 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
   return { contentType: registry.contentType, text: () => registry.metrics() };
 }
 
-const NAME = "viaduct_iommu_translation_seconds";
-const HELP = "How long a sample of the translations took";
+/** Latencies of all endpoints together. */
+function translationTimes(latencies: LiveSource["latencies"]): HistogramSeries {
+  const counts = new Array<number>(BOUNDS.length).fill(0);
+  let count = 0, sumNs = 0;
+  for (const latency of latencies) {
+    sumNs += latency.sumNs;
+    for (const [belowNs, inside] of latency.buckets) {
+      count += inside;
+      const at = BOUNDS.findIndex((bound) => belowNs / 1e9 <= bound);
+      if (at >= 0) counts[at]! += inside;
+    }
+  }
+  return { labels: {}, counts, count, sumSeconds: sumNs / 1e9 };
+}
+
+/** One set of buckets. */
+interface HistogramSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  /** One a bound, each counted in one of them alone. */
+  readonly counts: readonly number[];
+  /** All, those beyond the last bound too. */
+  readonly count: number;
+  readonly sumSeconds: number;
+}
 
 interface HistogramText {
   readonly name: string;
@@ -163,53 +231,49 @@ interface HistogramText {
   readonly type: "histogram";
   readonly values: readonly {
     readonly metricName: string;
-    readonly labels: { readonly le?: number | "+Inf" };
+    readonly labels: Readonly<Record<string, string | number>>;
     readonly value: number;
   }[];
 }
 
 /** A histogram whose buckets were counted elsewhere. */
-class SampledHistogram extends Histogram<"le"> {
-  readonly #source: () => LiveSource | null;
+class CountedHistogram extends Histogram<string> {
+  readonly #text: Omit<HistogramText, "values">;
+  readonly #bounds: readonly number[];
+  readonly #series: () => readonly HistogramSeries[];
 
-  constructor(registry: Registry, source: () => LiveSource | null) {
-    super({
-      name: NAME,
-      help: HELP,
-      buckets: [...BOUNDS],
-      registers: [registry],
-    });
-    this.#source = source;
+  constructor(registry: Registry, options: {
+    readonly name: string;
+    readonly help: string;
+    /** Upper bounds in seconds, inclusive, ascending. */
+    readonly bounds: readonly number[];
+    readonly series: () => readonly HistogramSeries[];
+  }) {
+    const { name, help, bounds, series } = options;
+    super({ name, help, buckets: [...bounds], registers: [registry] });
+    this.#text = { name, help, type: "histogram" };
+    this.#bounds = bounds;
+    this.#series = series;
   }
 
   /** What the registry asks a metric for when it writes text. */
   // deno-lint-ignore require-await -- the registry expects a promise
   async getForPromString(): Promise<HistogramText> {
-    const counts = new Array<number>(BOUNDS.length).fill(0);
-    let count = 0, sumNs = 0;
-    for (const latency of this.#source()?.latencies ?? []) {
-      sumNs += latency.sumNs;
-      for (const [belowNs, inside] of latency.buckets) {
-        count += inside;
-        const at = BOUNDS.findIndex((bound) => belowNs / 1e9 <= bound);
-        if (at >= 0) counts[at]! += inside;
-      }
-    }
+    return { ...this.#text, values: this.#series().flatMap((series) => this.#valuesOf(series)) };
+  }
+
+  #valuesOf({ labels, counts, count, sumSeconds }: HistogramSeries): HistogramText["values"] {
+    const { name } = this.#text;
     let upTo = 0;
-    return {
-      name: NAME,
-      help: HELP,
-      type: "histogram",
-      values: [
-        ...BOUNDS.map((bound, at) => ({
-          labels: { le: bound },
-          value: upTo += counts[at]!,
-          metricName: `${NAME}_bucket`,
-        })),
-        { labels: { le: "+Inf" }, value: count, metricName: `${NAME}_bucket` },
-        { labels: {}, value: sumNs / 1e9, metricName: `${NAME}_sum` },
-        { labels: {}, value: count, metricName: `${NAME}_count` },
-      ],
-    };
+    return [
+      ...this.#bounds.map((bound, at) => ({
+        labels: { le: bound, ...labels },
+        value: upTo += counts[at] ?? 0,
+        metricName: `${name}_bucket`,
+      })),
+      { labels: { le: "+Inf", ...labels }, value: count, metricName: `${name}_bucket` },
+      { labels, value: sumSeconds, metricName: `${name}_sum` },
+      { labels, value: count, metricName: `${name}_count` },
+    ];
   }
 }

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { fault, report, sample, testDashboard } from "./_test_dashboard.ts";
+import grafana from "./grafana/viaduct.json" with { type: "json" };
 import { METRIC_LABELS } from "./metrics.ts";
 
 interface Line {
@@ -65,11 +66,12 @@ Deno.test("/metrics has the numbers of the API", async () => {
   assertEquals(value("iommu_iotlb_misses_total", { endpoint }), 4);
   assertEquals(value("iommu_faults_total", { endpoint, reason: "unmapped" }), 1);
   assertEquals(value("iommu_faults_total", { endpoint, reason: "permission" }), 1);
-  assertEquals(value("iommu_faults_total", { endpoint, reason: "unseen" }), 1);
+  assertEquals(value("iommu_faults_total", { endpoint, reason: "unseen" }), undefined);
   assertEquals(value("dma_bytes_total", { endpoint, direction: "read" }), 64);
   assertEquals(value("dma_bytes_total", { endpoint, direction: "write" }), 32);
   assertEquals(value("iommu_mapped_bytes", { domain: "1" }), 8192);
   assertEquals(value("iommu_mappings", { domain: "1" }), 2);
+  assertEquals(value("guest_memory_dirty_bytes"), 12_288);
   assertEquals(value("iommu_translation_seconds_count"), 3);
   assertEquals(value("iommu_translation_seconds_sum"), 44e-9);
   assertEquals(value("iommu_translation_seconds_bucket", { le: "8e-9" }), 0);
@@ -78,9 +80,66 @@ Deno.test("/metrics has the numbers of the API", async () => {
   assertEquals(value("iommu_translation_seconds_bucket", { le: "+Inf" }), 3);
 });
 
+Deno.test("/metrics counts a fault without a reason once none can come any more", async () => {
+  const dashboard = testDashboard();
+  const process = await dashboard.begin();
+  process.tell(report([fault(0, 0x3000), fault(1, 0x3000, -2)], [10, 6, 4, 3, 0, 0, 64, 32]));
+  process.tell(sample([10, 6, 4, 3, 0, 0, 64, 32]));
+  await process.end();
+  const faults = linesOf(await scrape(dashboard))
+    .filter(({ name }) => name === "viaduct_iommu_faults_total")
+    .map(({ labels, value }) => [labels["reason"], value]);
+  assertEquals(faults, [["unmapped", 1], ["permission", 1], ["unseen", 1]]);
+});
+
+Deno.test("/metrics counts messages of vfio-user, and times their replies", async () => {
+  const dashboard = testDashboard();
+  const process = await dashboard.begin();
+  const frame = (flags: number, error: number) => {
+    const bytes = new Uint8Array(16);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, 7, true);
+    view.setUint16(2, 13, true);
+    view.setUint32(4, 16, true);
+    view.setUint32(8, flags, true);
+    view.setUint32(12, error, true);
+    return bytes.toBase64();
+  };
+  const tell = (direction: "<" | ">", timeNs: number, bytes: string) =>
+    process.listener.messages!(process.planned, [
+      { connection: "a", timeNs, direction, descriptors: 0, bytes },
+    ]);
+  tell(">", 1000, frame(0, 0));
+  tell("<", 41_000, frame(0x21, 22));
+  for (let scrapes = 0; scrapes < 2; scrapes++) {
+    const lines = linesOf(await scrape(dashboard))
+      .filter(({ name }) => name.startsWith("viaduct_vfio_user_"));
+    const counted = lines.filter(({ name }) => name.endsWith("messages_total"));
+    const command = "DEVICE_RESET";
+    assertEquals(counted.map(({ labels, value }) => [labels, value]), [
+      [{ command, direction: "to-server", errno: "" }, 1],
+      [{ command, direction: "to-client", errno: "22" }, 1],
+    ]);
+    const times = lines.filter(({ name }) => name.includes("request_seconds"));
+    assertEquals(times.every(({ labels }) => labels["command"] === command), true);
+    const at = (name: string, le?: string) =>
+      times.find((line) => line.name.endsWith(name) && line.labels["le"] === le)?.value;
+    assertEquals(at("_bucket", "0.000032768"), 0);
+    assertEquals(at("_bucket", "0.000065536"), 1);
+    assertEquals([at("_count"), at("_sum")], [1, 40e-6]);
+  }
+});
+
 Deno.test("/metrics is there before any run", async () => {
   const text = await scrape(testDashboard());
   assertMatch(text, /^# TYPE viaduct_iommu_translations_total counter$/m);
+});
+
+Deno.test("/grafana.json is the dashboard to import for these metrics, as a file", async () => {
+  const response = await testDashboard().app.request("/grafana.json");
+  assertEquals(response.headers.get("content-type"), "application/json");
+  assertMatch(response.headers.get("content-disposition")!, /^attachment; filename="[\w.-]+"$/);
+  assertEquals(await response.json(), grafana);
 });
 
 Deno.test("two dashboards in one process do not share metrics", async () => {

@@ -45,6 +45,8 @@ export class Run {
   recorder: RunSource | null = null;
   /** How it is watched, while it goes on. */
   observation: Observation | null = null;
+  /** What it is, when no scenario runs. */
+  machine: { readonly kind: "server" | "guest"; readonly command: string } | null = null;
   /** Ends it; null when nobody here can. */
   stop: (() => void) | null = null;
   #state: RunState = "queued";
@@ -170,6 +172,7 @@ export class Run {
       progress: this.#progress,
       checks: { passed, failed },
       kept: this.source !== null,
+      ...(this.machine === null ? {} : { machine: this.machine.kind }),
     };
   }
 
@@ -192,7 +195,7 @@ export class Run {
       errors: report?.errors ?? [],
       output: report?.output ?? "",
       metrics: report?.metrics ?? null,
-      rerun: rerunCommand(this.planned, null),
+      rerun: this.machine?.command ?? rerunCommand(this.planned, null),
       artifacts: this.#artifacts(),
     };
   }

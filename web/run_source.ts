@@ -27,6 +27,7 @@ import {
 } from "./api.ts";
 import { FaultStore } from "./fault_store.ts";
 import { LeftMappings } from "./left_mappings.ts";
+import { MappingChanges } from "./mapping_changes.ts";
 import { MessageStore } from "./message_store.ts";
 import {
   BusyError,
@@ -79,6 +80,7 @@ export class RunSource implements LiveSource {
   #domainsLeftOut = 0;
   #events: EventTuple[] = [];
   #recorded = 0;
+  readonly #changes = new MappingChanges();
   #scenarioNs = 0;
   #totals: readonly number[] = [];
   #regions: readonly Region[] = [];
@@ -108,13 +110,20 @@ export class RunSource implements LiveSource {
         this.#counters = new Map(message.endpoints.map(([id, ...values]) => [id!, values]));
         this.#sizes = message.domains;
         this.#domainsLeftOut = message.domainsLeftOut;
-        for (const event of message.events) this.#events.push(event);
+        for (const event of message.events) {
+          this.#events.push(event);
+          this.#changes.count(event);
+        }
         if (this.#events.length >= 2 * EVENTS_KEPT) this.#events = this.#events.slice(-EVENTS_KEPT);
         this.#recorded = message.recorded;
         break;
       case "report":
         this.#scenarioNs = message.timeNs;
-        this.#reports = new Map(message.endpoints.map((report) => [report.id, report]));
+        this.#reports = new Map(message.endpoints.map((report) => {
+          // A report that brings faults alone takes nothing away.
+          const heat = report.heat ?? this.#reports.get(report.id)?.heat ?? null;
+          return [report.id, { ...report, heat }];
+        }));
         this.#domains = message.domains;
         this.#regions = message.regions;
         this.#totals = message.totals;
@@ -169,12 +178,11 @@ export class RunSource implements LiveSource {
     for (const values of this.#counters.values()) {
       for (let at = 0; at < sum.length; at++) sum[at]! += values[at] ?? 0;
     }
-    // Of devices in another process the machine knows the counters of all together.
+    // Also of what is no longer there.
     const totals = sum.map((value, at) => Math.max(value, this.#totals[at] ?? 0));
-    const elsewhere = ids.length === 1 ? totals : null;
     return {
       scenarioNs: this.#scenarioNs,
-      endpoints: ids.slice(0, MAX_ENDPOINTS).map((id) => this.#endpoint(id, elsewhere)),
+      endpoints: ids.slice(0, MAX_ENDPOINTS).map((id) => this.#endpoint(id)),
       endpointsLeftOut: Math.max(0, ids.length - MAX_ENDPOINTS),
       domains: this.#domainStates(),
       domainsLeftOut: this.#domainsLeftOut,
@@ -248,7 +256,7 @@ export class RunSource implements LiveSource {
     return report !== undefined && report.device !== "unknown";
   }
 
-  #endpoint(id: number, elsewhere: readonly number[] | null): EndpointState {
+  #endpoint(id: number): EndpointState {
     const report = this.#reports.get(id);
     return {
       id,
@@ -256,7 +264,7 @@ export class RunSource implements LiveSource {
       device: report?.device ?? "unknown",
       domain: report?.domain ?? null,
       bypass: report?.bypass ?? false,
-      counters: metricsOf(elsewhere ?? this.#counters.get(id) ?? []),
+      counters: metricsOf(this.#counters.get(id) ?? []),
       latency: report?.latency ?? null,
       faultsByReason: this.faults.reasonsOf(id),
       heat: report?.heat ?? null,
@@ -276,6 +284,7 @@ export class RunSource implements LiveSource {
         kind: domain?.kind ?? "mapped",
         mappings,
         mappedBytes,
+        ...this.#changes.of(id),
         members: (domain?.members ?? []).map(([endpoint, pasid]) => ({
           endpoint,
           pasid: pasid < 0 ? null : pasid,

@@ -48,6 +48,16 @@ export interface AdoptedMachine {
   readonly title: string;
   readonly mode: Mode;
   readonly via: Via;
+  /** What it is, and the command that starts it; left out where it is neither. */
+  readonly machine?: { readonly kind: "server" | "guest"; readonly command: string };
+}
+
+/** A machine that is shown. */
+export interface Adopted {
+  /** Adds a line to what it said. */
+  log(line: string): void;
+  /** It is over: what it left stays to be looked at. Idempotent. */
+  end(): void;
 }
 
 /** What is used of a {@linkcode Runner}. */
@@ -192,9 +202,9 @@ export class Runs {
 
   /**
    * Shows a machine that no scenario runs on: a device server's, or that of a virtual machine. It is
-   * listed as a run, and shown until the next begins. @returns what to call when it is over
+   * listed as a run, and shown until the next begins.
    */
-  adopt(what: AdoptedMachine, source: LiveSource): () => void {
+  adopt(what: AdoptedMachine, source: LiveSource): Adopted {
     const { name, title, mode, via } = what;
     const planned: PlannedRun = {
       index: 0,
@@ -214,12 +224,16 @@ export class Runs {
     };
     const run = this.#runOf(planned);
     run.source = source;
+    run.machine = what.machine ?? null;
     this.#started(run);
-    return () => {
-      if (run.ended) return;
-      this.#byPlan.delete(planned);
-      run.finish({ ...skippedReport(planned, "Ended"), metrics: source.picture().totals });
-      this.#tellChanged();
+    return {
+      log: (line) => run.event({ kind: "log", message: line }),
+      end: () => {
+        if (run.ended) return;
+        this.#byPlan.delete(planned);
+        run.finish({ ...skippedReport(planned, "Ended"), metrics: source.picture().totals });
+        this.#tellChanged();
+      },
     };
   }
 

@@ -5,6 +5,7 @@
 
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { lspciDump } from "../harness/export/lspci.ts";
+import { htmlReport } from "../harness/report/html/html_report.ts";
 import type {
   DomainList,
   EndpointDetail,
@@ -13,9 +14,11 @@ import type {
   FaultsPage,
   MappingsPage,
   MessagesPage,
+  TimelinePage,
 } from "./api.ts";
 import type { Bundle } from "./bundle.ts";
 import { bytesOf, configSummary } from "./config_summary.ts";
+import grafana from "./grafana/viaduct.json" with { type: "json" };
 import { mappingRow } from "./mapping_row.ts";
 import { FilterError, parseFilter } from "./message_filter.ts";
 import { formatMessages } from "./message_text.ts";
@@ -34,13 +37,14 @@ import {
 import type { Run } from "./run.ts";
 import type { Runs } from "./runs.ts";
 import { needsToken, sameOrigin, securityHeaders, type ServerAddress } from "./security.ts";
-import type { Snapshots } from "./snapshots.ts";
+import { type Snapshots, timelineEvent } from "./snapshots.ts";
 import { BusyError, type LiveSource } from "./source.ts";
 import { walk } from "./walk.ts";
 
 /** Requests that may be under way at a time, streams apart. */
 const MAX_REQUESTS = 128;
 const MAX_PAGE = 1000;
+const MAX_TIMELINE_PAGE = 5000;
 
 /** What the server is made of. */
 export interface ServerOptions {
@@ -105,6 +109,12 @@ export function createApp(options: ServerOptions): Hono {
     "/metrics",
     async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }),
   );
+  // For its import by hand: a machine's Grafana may be somewhere else.
+  get("/grafana.json", (c) =>
+    c.body(JSON.stringify(grafana, null, 2), 200, {
+      "Content-Type": "application/json",
+      "Content-Disposition": 'attachment; filename="viaduct-grafana.json"',
+    }));
 
   get("/api/state", (c) => c.json(snapshots.state(runOf(c, runs))));
   get("/api/stream", (c) => {
@@ -145,6 +155,20 @@ export function createApp(options: ServerOptions): Hono {
       regions: source.regions,
       ended: source.state === "ended",
     }));
+  });
+
+  get("/api/timeline", (c) => {
+    const run = runOf(c, runs);
+    const from = queryInteger(c, "cursor", 0, Number.MAX_SAFE_INTEGER, 0);
+    const limit = queryInteger(c, "limit", 1, MAX_TIMELINE_PAGE, 500);
+    const rest = run?.source?.timeline(from, Infinity) ?? [];
+    const page: TimelinePage = {
+      run: run?.info() ?? null,
+      events: rest.slice(0, limit).map(timelineEvent),
+      next: rest.length > limit ? String(rest[limit]![0]) : null,
+      dropped: rest.length === 0 ? 0 : rest[0]![0]! - from,
+    };
+    return c.json(page);
   });
 
   get("/api/domains", (c) => {
@@ -210,6 +234,17 @@ export function createApp(options: ServerOptions): Hono {
   app.all("/api/runs", () => {
     throw new HttpProblem("method-not-allowed", undefined, { Allow: "GET, HEAD, POST" });
   });
+  get("/api/runs/report.html", () => {
+    const text = htmlReportOf(runs);
+    if (text === null) throw new HttpProblem("not-found", "No run has ended yet");
+    // To be kept, and opened from a file: there its own policy holds, and none of this origin's rights.
+    return new Response(text, {
+      headers: {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="viaduct-runs.html"',
+      },
+    });
+  });
   get("/api/runs/:run", (c) => c.json(pathRun(c, runs).detail()));
   app.post("/api/runs/:run/stop", needsToken(token), (c) => {
     const info = runs.stop(pathNumber(c, "run"));
@@ -242,6 +277,18 @@ export function createApp(options: ServerOptions): Hono {
     );
   });
   return app;
+}
+
+/** A page about all listed runs that have ended, oldest first; null when there is none. */
+function htmlReportOf(runs: Runs): string | null {
+  const reports = runs.list().runs.flatMap(({ id }) => runs.get(id)?.report ?? []).reverse();
+  if (reports.length === 0) return null;
+  return htmlReport({
+    runs: reports,
+    seed: null,
+    durationMs: reports.reduce((sum, { durationMs }) => sum + durationMs, 0),
+    ended: "complete",
+  });
 }
 
 /** Refuses requests beyond {@linkcode MAX_REQUESTS}: someone may open many and let them hang. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { fault, mapEvent, mappings, report, sample, testDashboard } from "./_test_dashboard.ts";
 import type {
   DomainList,
@@ -13,6 +13,7 @@ import type {
   RunList,
   ScenarioList,
   Snapshot,
+  TimelinePage,
   TranslateResult,
 } from "./api.ts";
 
@@ -56,6 +57,8 @@ Deno.test("the API shows a run while it goes on, and what it left", async () => 
     kind: "mapped",
     mappings: 2,
     mappedBytes: 8192,
+    maps: 1,
+    unmaps: 0,
     members: [{ endpoint: 8, pasid: null }],
     membersLeftOut: 0,
   }]);
@@ -139,7 +142,7 @@ Deno.test("/api/runs starts a run, shows its steps and logs, and keeps its repor
   }]);
   assertEquals(
     ended.rerun,
-    `deno task scenario alpha --mode remap --via direct --seed ${planned.seed}`,
+    `npx -y deno@2.9.6 task scenario alpha --mode remap --via direct --seed ${planned.seed}`,
   );
   assertEquals(ended.artifacts.map(({ name }) => name), ["report.json", "junit.xml", "trace.json"]);
   for (const { href, mediaType } of ended.artifacts) {
@@ -153,6 +156,27 @@ Deno.test("/api/runs starts a run, shows its steps and logs, and keeps its repor
   const { scenarios } = await json<ScenarioList>("/api/scenarios");
   assertEquals(scenarios[0]!.history, [{ run: 1, state: "failed", durationMs: 12 }]);
   assertEquals((await json<RunList>("/api/runs")).totals, { passed: 0, failed: 1, skipped: 0 });
+});
+
+Deno.test("/api/runs/report.html is one page of all runs that have ended, to be kept as a file", async () => {
+  const { app, begin } = testDashboard();
+  assertEquals((await app.request("/api/runs/report.html")).status, 404);
+  await (await begin("alpha")).end({ status: "failed", reason: "<b>first</b>" });
+  await (await begin("beta")).end();
+  await begin("alpha");
+  const response = await app.request("/api/runs/report.html");
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+  assertEquals(
+    response.headers.get("content-disposition"),
+    'attachment; filename="viaduct-runs.html"',
+  );
+  assertStringIncludes(response.headers.get("content-security-policy")!, "default-src 'none'");
+  const page = await response.text();
+  assertStringIncludes(page, "<title>failed: 1 passed, 1 failed, 0 skipped");
+  assertStringIncludes(page, "&lt;b&gt;first&lt;/b&gt;");
+  assert(page.indexOf("alpha") < page.indexOf("beta"));
+  assertEquals((await app.request("/api/runs/report.html", { method: "POST" })).status, 405);
 });
 
 Deno.test("/api/runs makes runs wait for one another, and stops those that run and those that wait", async () => {
@@ -299,9 +323,9 @@ Deno.test("/api/endpoints/ID/translate shows the way, and where it ends", async 
     kind: "left-mappings",
     domain: 1,
     mappings: [
-      [0x1000, 0x8000, 4096, 1, 7],
-      [0x3000, 0xffff_0000, 4096, 3, -1],
-      [0x5000, 0x7000_0000, 4096, 3, 7],
+      [0x1000, 0x8000, 4096, 1, 7, 0],
+      [0x3000, 0xffff_0000, 4096, 3, -1, 0],
+      [0x5000, 0x7000_0000, 4096, 3, 7, -1],
     ],
   });
   process.tell({ kind: "left" });
@@ -332,6 +356,11 @@ Deno.test("/api/endpoints/ID/translate shows the way, and where it ends", async 
       assertEquals(result.walk.at(-1)!.ok, reason === null);
     });
   }
+  await t.step("an ended run's caches answer nothing any more", async () => {
+    const step = (await translate("0x1010")).walk[2]!;
+    assert(step.step === "mapping");
+    assertEquals(step.cache, null);
+  });
   await t.step("neighbours of a miss", async () => {
     const step = (await translate("0x2000")).walk[2]!;
     assert(step.step === "mapping");
@@ -367,6 +396,7 @@ Deno.test("pages of 64 Ki mappings come fast, each mapping once", async () => {
     length: 4096,
     access: "rw",
     mappedNs: 0,
+    hits: 0,
   });
   const seen: number[] = [];
   const started = performance.now();
@@ -434,6 +464,7 @@ Deno.test("pages of 10 k faults come fast, newest first, each fault once", async
       length: 4096,
       access: "rw",
       mappedNs: 7,
+      hits: 2,
     },
     distance: 0x3000 + 9990 - 0x1fff,
     side: "below",
@@ -486,6 +517,31 @@ Deno.test("/api/messages lists, filters, and says where a filter is wrong", asyn
   assertEquals([wrong.status, problem.position], [400, 16]);
   const log = await (await app.request("/api/runs/1/messages.log")).text();
   assertEquals(log.split("\n")[1], "0.000051 < 0007 DEVICE_RESET errno EINVAL 50us");
+});
+
+Deno.test("/api/timeline gives all events that are kept, page by page, of any run whose machine is", async () => {
+  const { app, begin, json } = testDashboard();
+  const first = await begin();
+  const events = Array.from({ length: 12 }, (_, at) => mapEvent(at + 3));
+  first.tell(sample([1, 2, 3, 4, 5, 6, 7, 8], events, 15));
+  await first.end();
+  const second = await begin("beta");
+  await second.end();
+  const sequences: number[] = [];
+  const dropped: number[] = [];
+  for (let cursor: string | null = "0"; cursor !== null;) {
+    const page: TimelinePage = await json(`/api/timeline?run=1&limit=5&cursor=${cursor}`);
+    assertEquals(page.run?.id, 1);
+    sequences.push(...page.events.map(({ sequence }) => sequence));
+    dropped.push(page.dropped);
+    cursor = page.next;
+  }
+  assertEquals(sequences, events.map(([sequence]) => sequence!));
+  assertEquals(dropped, [3, 0, 0]);
+  assertEquals((await json<TimelinePage>("/api/timeline?cursor=99")).events, []);
+  for (const query of ["limit=0", "limit=5001", "cursor=-1", "cursor=x"]) {
+    assertEquals((await app.request(`/api/timeline?${query}`)).status, 400, query);
+  }
 });
 
 Deno.test("wrong methods are refused with what is right", async () => {

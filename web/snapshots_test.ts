@@ -283,7 +283,7 @@ Deno.test("a machine that no scenario runs on is shown like one of a run", async
   const dashboard = testDashboard({ startedBy: "command" });
   const source = new RunSource(() => Promise.resolve(null));
   source.take(sample([5, 0, 0, 0, 0, 0, 0, 0]));
-  const over = dashboard.runs.adopt(
+  const adopted = dashboard.runs.adopt(
     { name: "serve edu", title: "Device server", mode: "remap", via: "vfio-user" },
     source,
   );
@@ -295,8 +295,8 @@ Deno.test("a machine that no scenario runs on is shown like one of a run", async
     5,
   ]);
   dashboard.nowMs += 100;
-  over();
-  over();
+  adopted.end();
+  adopted.end();
   const [last] = await page.snapshots();
   assertEquals([last!.state, last!.run!.reason, last!.totals.translations], ["ended", "Ended", 5]);
   await page.close();
@@ -343,13 +343,13 @@ Deno.test("of several runs the one that began last is shown, and each event once
     }
   };
   await page.snapshots();
-  const overOne = machine("one");
+  const one = machine("one");
   await look();
-  const overTwo = machine("two");
+  const two = machine("two");
   await look();
-  overTwo();
+  two.end();
   await look();
-  overOne();
+  one.end();
   await look();
   assertEquals(shown, [["one", 1], ["two", 1], ["one", 0], ["two", 0]]);
   await page.close();

@@ -37,6 +37,8 @@ export interface Region {
   readonly start: number;
   readonly length: number;
   readonly readOnly: boolean;
+  /** Of its pages that are known to be written and were not taken; null while nobody tracks them. */
+  readonly dirtyBytes: number | null;
 }
 
 /** Thrown by a source that is there but does not answer in time: its thread is busy. */

@@ -53,12 +53,12 @@ export function walk(input: WalkInput): TranslateResult {
 
   let gpa = iova;
   if (!passes) {
-    const { over = null, below = null, above = null } = around ?? {};
+    const { over = null, below = null, above = null, answerer = null } = around ?? {};
     steps.push({
       step: "mapping",
       ok: over !== null,
       mapping: over === null ? null : mappingRow(over),
-      cache: null,
+      cache: over === null ? null : answerer,
       below: below === null ? null : mappingRow(below),
       above: above === null ? null : mappingRow(above),
     });

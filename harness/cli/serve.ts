@@ -6,12 +6,16 @@
 
 import { isAbsolute, join, toFileUrl } from "@std/path";
 import { edu } from "../../devices/edu/mod.ts";
+import { requesterId } from "../../devices/pci/bdf.ts";
 import { streamer } from "../../devices/streamer/mod.ts";
-import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
 import { privateDirectory } from "../../protocols/linux/unix_socket.ts";
+import { ServerObservation } from "../observe/server_observation.ts";
 import { describeError } from "../run/describe_error.ts";
-import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import type { MachineOnlooker, OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
+import type { ServedDevice, ServeStart } from "./serve_messages.ts";
 import { parseServeCommand, type ServeCommand } from "./serve_options.ts";
+import { ServingError, type ServingThread, startServing } from "./serving_thread.ts";
+import { shellWord, taskCommand } from "../task_command.ts";
 import { didYouMean } from "./suggest.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
@@ -23,6 +27,9 @@ const ENDED = 0, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
 const DEVICES = [edu, streamer];
 /** Of the devices that need no path. */
 export const NAMES: readonly string[] = DEVICES.map(({ type }) => type).sort();
+
+/** Where the first device stands, as behind an IOMMU; the others follow (DESIGN.md, 5). */
+export const FIRST_ENDPOINT: number = requesterId(0, 4);
 
 /** Milliseconds that QEMU waits for a reply before it gives the connection up (spec/09 rule 6). */
 const MESSAGE_TIMEOUT_MS = 60_000;
@@ -65,11 +72,6 @@ function prepare(socketDir: string): string {
   return path;
 }
 
-/** An argument as a POSIX shell takes it. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
 /** QEMU's arguments for the devices, one a line (spec/09 rules 5 and 6). */
 export function qemuArguments(devices: readonly ServedDevice[]): string {
   const lines = [
@@ -81,23 +83,53 @@ export function qemuArguments(devices: readonly ServedDevice[]): string {
         socket: { path, type: "unix" },
         "x-msg-timeout": MESSAGE_TIMEOUT_MS,
       };
-      return `-device ${quoted(JSON.stringify(device))}`;
+      return `-device ${shellWord(JSON.stringify(device))}`;
     }),
   ];
   return lines.join("\n") + "\n";
 }
 
+function describe(command: ServeCommand, args: readonly string[]): WatchedMachine {
+  const names = command.devices.join(", ");
+  return {
+    name: `serve ${names}`,
+    title: `vfio-user ${command.devices.length > 1 ? "servers" : "server"} of ${names}. ` +
+      "An address here is the device's number; the bus of its client gives it another",
+    command: taskCommand("serve", args),
+    kind: "server",
+    mode: "remap",
+    via: "vfio-user",
+  };
+}
+
+/** Brings the dashboard, where it is wanted. */
+async function openOnlooker(
+  command: ServeCommand,
+  args: readonly string[],
+  observation: ServerObservation,
+  open: OpenMachineOnlooker | null,
+): Promise<MachineOnlooker | null> {
+  if (command.dashboard === null) return null;
+  if (open === null) {
+    throw new UsageError("Cannot serve --dashboard from here: start it as deno task serve");
+  }
+  return await open(describe(command, args), observation, command.dashboard);
+}
+
 /** Serves until it ends, by itself or by a signal. @returns the exit code */
-function run(command: ServeCommand): Promise<number> {
-  const start: ServeStart = {
+async function run(
+  command: ServeCommand,
+  args: readonly string[],
+  open: OpenMachineOnlooker | null,
+): Promise<number> {
+  const start: Omit<ServeStart, "watch"> = {
     devices: command.devices.map(locate),
+    firstEndpoint: FIRST_ENDPOINT,
     socketDir: prepare(command.socketDir),
     spin: command.spin,
     messages: command.messages,
   };
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const worker = new Worker(import.meta.resolve("./serve_worker.ts"), { type: "module" });
-  let handle: ReactorHandle | null = null;
+  let serving: ServingThread | null = null;
   let code = ENDED;
   let asked = false;
   const stop = (exitCode: number) => {
@@ -105,52 +137,50 @@ function run(command: ServeCommand): Promise<number> {
     if (asked) Deno.exit(exitCode);
     asked = true;
     code = exitCode;
-    if (handle !== null) stopReactor(handle);
+    serving?.stop();
   };
   Deno.addSignalListener("SIGINT", () => stop(INTERRUPTED));
   Deno.addSignalListener("SIGTERM", () => stop(ENDED));
   Deno.addSignalListener("SIGHUP", () => stop(ENDED));
-  worker.onerror = (event) => {
-    event.preventDefault();
-    stderr.write(`Internal error of the server: ${event.message}\n`);
-    resolve(INTERNAL);
-  };
-  worker.onmessage = ({ data }: MessageEvent<ServeReport>) => {
-    switch (data.kind) {
-      case "listening":
-        handle = data.handle;
-        if (asked) stopReactor(handle);
-        else stdout.write(qemuArguments(data.devices) + "ready\n");
-        break;
-      case "ended":
-        resolve(code);
-        break;
-      case "refused":
-        stderr.write(`${data.message}\nSee deno task serve --help\n`);
-        resolve(USAGE);
-        break;
-      case "failed":
-        stderr.write(`Internal error of the server: ${data.message}\n`);
-        resolve(INTERNAL);
-        break;
-    }
-  };
-  worker.postMessage(start);
-  return promise;
+  const observation = new ServerObservation();
+  const onlooker = await openOnlooker(command, args, observation, open);
+  try {
+    // What stdout carries is for programs.
+    if (onlooker !== null) stderr.write(`dashboard ${onlooker.link}\n`);
+    serving = await startServing(start, onlooker === null ? null : observation);
+    if (asked) serving.stop();
+    else stdout.write(qemuArguments(serving.devices) + "ready\n");
+    await serving.ended;
+    return code;
+  } finally {
+    await onlooker?.close();
+  }
 }
 
-async function exitCode(args: readonly string[]): Promise<number> {
+async function exitCode(
+  args: readonly string[],
+  open: OpenMachineOnlooker | null,
+): Promise<number> {
   try {
     const command = parseServeCommand(args, NAMES, (text) => stdout.write(text));
-    return command === null ? ENDED : await run(command);
+    return command === null ? ENDED : await run(command, args, open);
   } catch (error) {
     if (error instanceof UsageError) {
       stderr.write(`${error.message}\nSee deno task serve --help\n`);
       return USAGE;
     }
-    stderr.write(`Internal error of the server: ${describeError(error)}\n`);
+    const what = error instanceof ServingError ? error.message : describeError(error);
+    stderr.write(`Internal error of the server: ${what}\n`);
     return INTERNAL;
   }
 }
 
-if (import.meta.main) Deno.exit(await exitCode(Deno.args));
+/** The whole command: serves, and ends the process. `open` brings the dashboard, where there is one. */
+export async function serveCommand(
+  args: readonly string[],
+  open: OpenMachineOnlooker | null = null,
+): Promise<never> {
+  Deno.exit(await exitCode(args, open));
+}
+
+if (import.meta.main) await serveCommand(Deno.args);

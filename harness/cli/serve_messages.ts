@@ -4,6 +4,7 @@
  */
 
 import type { ReactorHandle } from "../../protocols/linux/reactor.ts";
+import type { ServerTold, ServerWatchRequest } from "../observe/server_thread_protocol.ts";
 import type { Spin } from "./serve_options.ts";
 
 /** What is to be served. */
@@ -16,9 +17,13 @@ export interface ServeStart {
     /** Its type where the name says it, otherwise the module's only one. */
     readonly type: string | null;
   }[];
+  /** Number of the first device's endpoint, a PCI requester ID; the others follow, 8 apart. */
+  readonly firstEndpoint: number;
   readonly socketDir: string;
   readonly spin: Spin;
   readonly messages: string | null;
+  /** How it is to be watched, or null. */
+  readonly watch: ServerWatchRequest | null;
 }
 
 /** A device that is served. */
@@ -34,6 +39,8 @@ export type ServeReport =
     readonly devices: readonly ServedDevice[];
     readonly handle: ReactorHandle;
   }
+  /** For whoever looks on. */
+  | { readonly kind: "told"; readonly told: ServerTold }
   /** It cannot be served, and the message says what would be right. */
   | { readonly kind: "refused"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string }

@@ -4,6 +4,7 @@
  */
 
 import { Command, CommanderError, InvalidArgumentError } from "@commander-js/extra-typings";
+import { DASHBOARD_FLAG, dashboardPort, withPort } from "./dashboard_port.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** How the server's thread waits: `off`, `auto`, or microseconds. */
@@ -17,6 +18,8 @@ export interface ServeCommand {
   readonly spin: Spin;
   /** File that every message is written to, or null. */
   readonly messages: string | null;
+  /** Port of the dashboard, 0 for any that is free; null without one. */
+  readonly dashboard: number | null;
 }
 
 const MAX_SPIN_US = 1_000_000;
@@ -58,11 +61,16 @@ function command(names: readonly string[]) {
       "auto",
     )
     .option("--messages <F>", "write every message: as text, or for Wireshark to F.pcapng", path)
+    .option(
+      DASHBOARD_FLAG,
+      "watch the devices in a browser, as --dashboard=PORT; any free port unless told",
+      dashboardPort,
+    )
     .option("--iommu", "put the devices behind a virtio-iommu (not built yet)")
     .option("--net <BACKEND>", "back end of virtio-net (not built yet)")
     .addHelpText(
       "after",
-      "\nPrints `ready` when all listen. SIGINT and SIGTERM end it and remove the sockets." +
+      "\nPrints `ready` when all listen, and the dashboard's link on stderr. SIGINT and SIGTERM end it and remove the sockets." +
         "\nExit codes: 0 ended, 2 usage, 3 internal, 130 interrupted",
     );
 }
@@ -83,7 +91,7 @@ export function parseServeCommand(
     writeErr: () => {},
   });
   try {
-    parser.parse(args, { from: "user" });
+    parser.parse(args.map(withPort), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return null;
@@ -105,5 +113,6 @@ export function parseServeCommand(
     socketDir: flags.socketDir,
     spin: flags.spin as Spin,
     messages: flags.messages ?? null,
+    dashboard: typeof flags.dashboard === "number" ? flags.dashboard : null,
   };
 }

@@ -5,13 +5,16 @@
  */
 
 import { join } from "@std/path";
+import { FUNCTIONS_PER_DEVICE } from "../../devices/pci/bdf.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import { LinuxError } from "../../protocols/linux/errno.ts";
 import { Reactor } from "../../protocols/linux/reactor.ts";
+import type { FrameObserver } from "../../protocols/vfio_user/connection.ts";
 import { ServerMachine } from "../../protocols/vfio_user/server/server_machine.ts";
 import { VfioUserServer } from "../../protocols/vfio_user/server/server.ts";
+import { messageFormat, MessageWriter } from "../export/message_writer.ts";
+import { ServerWatch } from "../observe/server_watch.ts";
 import { describeError } from "../run/describe_error.ts";
-import { MessageFile } from "./message_file.ts";
 import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
@@ -90,21 +93,36 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
   const messages = start.messages === null
     ? null
     : parts.use(openMessages(start.messages, reactor));
-  const machine = new ServerMachine({ reactor });
+  const watch = start.watch === null
+    ? null
+    : new ServerWatch(start.watch, reactor, (told) => self.postMessage({ kind: "told", told }));
+  const machine = new ServerMachine({ reactor, ...watch?.machineOptions });
+  watch?.begin(machine);
   const devices: ServedDevice[] = [];
-  for (const { type, create } of types) {
+  for (const [device, { type, create }] of types.entries()) {
     const path = join(start.socketDir, `${type}.sock`);
     const prefix = types.length > 1 ? `${type} ` : "";
+    const say = (line: string): void => {
+      stderr.write(`${type}: ${line}\n`);
+      watch?.log(`${type}: ${line}`);
+    };
+    let server: VfioUserServer | null = null;
+    const observers = [
+      ...messages === null ? [] : [observe(messages, reactor, path, prefix)],
+      ...watch === null ? [] : [watch.observer(device, () => server)],
+    ];
     try {
-      parts.use(
+      server = parts.use(
         new VfioUserServer(machine, {
           path,
+          endpoint: start.firstEndpoint + device * FUNCTIONS_PER_DEVICE,
           device: create({}),
-          log: (line) => stderr.write(`${type}: ${line}\n`),
-          onError: (error) => stderr.write(`${type}: ${describeError(error)}\n`),
-          ...(messages === null ? {} : { observer: messages.observer(path, prefix) }),
+          log: say,
+          onError: (error) => say(describeError(error)),
+          ...allOf(observers),
         }),
       );
+      watch?.add(device, type, server);
     } catch (error) {
       if (error instanceof LinuxError || error instanceof RangeError) {
         throw new UsageError(`Cannot serve ${type}: ${error.message}`);
@@ -113,17 +131,50 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
     }
     devices.push({ type, path });
   }
+  watch?.ready();
   self.postMessage({ kind: "listening", devices, handle: reactor.handle });
   return reactor;
 }
 
-function openMessages(path: string, reactor: Reactor): MessageFile {
+function allOf(observers: readonly FrameObserver[]): { readonly observer?: FrameObserver } {
+  const [first, second] = observers;
+  if (first === undefined || second === undefined) {
+    return first === undefined ? {} : { observer: first };
+  }
+  return {
+    observer: {
+      frame(direction, bytes, descriptors): void {
+        first.frame(direction, bytes, descriptors);
+        second.frame(direction, bytes, descriptors);
+      },
+    },
+  };
+}
+
+function openMessages(path: string, reactor: Reactor): MessageWriter {
   try {
-    return new MessageFile(path, () => reactor.nowNs);
+    const file = Deno.openSync(path, { write: true, create: true });
+    return new MessageWriter(file, messageFormat(path), Date.now() - reactor.nowNs / 1e6);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot write --messages ${path}: ${reason}`);
   }
+}
+
+/** Messages are in the file at once: somebody may look on. */
+function observe(
+  messages: MessageWriter,
+  reactor: Reactor,
+  name: string,
+  prefix: string,
+): FrameObserver {
+  const connection = messages.connection(name, { prefix });
+  return {
+    frame(direction, bytes, descriptors): void {
+      messages.add(connection, { timeNs: reactor.nowNs, direction, bytes, descriptors });
+      messages.flush();
+    },
+  };
 }
 
 async function serve(start: ServeStart): Promise<ServeReport> {

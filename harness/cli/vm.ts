@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
+import { requesterId } from "../../devices/pci/bdf.ts";
+import { ServerObservation } from "../observe/server_observation.ts";
 import { describeError } from "../run/describe_error.ts";
 import { GuestError } from "../vm/guest.ts";
 import { PCI_AGENT } from "../vm/image/programs.ts";
@@ -13,7 +14,10 @@ import { Vm } from "../vm/vm.ts";
 import { VmError } from "../vm/vm_error.ts";
 import { ConsoleKeys } from "./console.ts";
 import { locate, NAMES } from "./serve.ts";
-import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import type { OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
+import type { ServedDevice } from "./serve_messages.ts";
+import { ServingError, type ServingThread, startServing } from "./serving_thread.ts";
+import { taskCommand } from "../task_command.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 import { parseVmCommand, type VmCommand } from "./vm_options.ts";
@@ -29,35 +33,20 @@ const LAST_SLOT = 0x1c;
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
 
-/** Devices on sockets. */
-interface Served {
-  readonly devices: readonly ServedDevice[];
-  readonly stop: () => void;
-}
-
-/** Starts the thread that serves them. @throws {UsageError | Error} when it cannot */
-async function serveDevices(command: VmCommand, socketDir: string): Promise<Served> {
-  const start: ServeStart = {
-    devices: command.devices.map(locate),
-    socketDir,
-    spin: "auto",
-    messages: null,
+function describe(command: VmCommand, args: readonly string[]): WatchedMachine {
+  const { iommu, memoryMib, cpus, devices } = command;
+  const places = devices.map((name, at) => `${name} at 00:${slotOf(at)}.0`).join(", ");
+  const front = iommu === "none" ? "no IOMMU" : `QEMU's ${iommu} IOMMU in front`;
+  return {
+    name: `vm ${devices.join(", ")}`,
+    title: `Linux guest in QEMU, ${memoryMib} MiB, ${cpus} ${
+      cpus === 1 ? "processor" : "processors"
+    }, ${front}: ${places}`,
+    command: taskCommand("vm", args),
+    kind: "guest",
+    mode: iommu === "none" ? "identity" : "remap",
+    via: "qemu",
   };
-  const worker = new Worker(import.meta.resolve("./serve_worker.ts"), { type: "module" });
-  const { promise, resolve, reject } = Promise.withResolvers<Served>();
-  worker.onerror = (event) => {
-    event.preventDefault();
-    reject(new Error(`The thread of the devices failed: ${event.message}`));
-  };
-  worker.onmessage = ({ data }: MessageEvent<ServeReport>) => {
-    if (data.kind === "listening") {
-      const handle: ReactorHandle = data.handle;
-      resolve({ devices: data.devices, stop: () => stopReactor(handle) });
-    } else if (data.kind === "refused") reject(new UsageError(data.message));
-    else if (data.kind === "failed") reject(new Error(data.message));
-  };
-  worker.postMessage(start);
-  return await promise;
 }
 
 function slotOf(at: number): string {
@@ -171,40 +160,70 @@ async function converse(vm: Vm): Promise<void> {
   }
 }
 
-async function run(command: VmCommand): Promise<number> {
+async function run(
+  command: VmCommand,
+  args: readonly string[],
+  open: OpenMachineOnlooker | null,
+): Promise<number> {
   if (command.devices.length > LAST_SLOT - FIRST_SLOT + 1) {
     throw new UsageError(
       `Cannot plug ${command.devices.length} devices in: there is room for ` +
         `${LAST_SLOT - FIRST_SLOT + 1}`,
     );
   }
+  if (command.dashboard !== null && open === null) {
+    throw new UsageError("Cannot serve --dashboard from here: start it as deno task vm");
+  }
+  const located = command.devices.map(locate);
+  const observation = new ServerObservation();
+  const onlooker = command.dashboard === null || open === null
+    ? null
+    : await open(describe(command, args), observation, command.dashboard);
+  if (onlooker !== null) stderr.write(`dashboard ${onlooker.link}\n`);
   const folder = await Deno.makeTempDir({ prefix: "viaduct-" });
-  let served: Served | null = null;
+  let serving: ServingThread | null = null;
   let vm: Vm | null = null;
+  let interrupted = false;
   const interrupt = () => {
+    // Who asks twice has waited long enough.
+    if (interrupted) Deno.exit(INTERRUPTED);
+    interrupted = true;
     Deno.removeSync(folder, { recursive: true });
-    if (vm === null) Deno.exit(INTERRUPTED);
-    void vm.stop().finally(() => Deno.exit(INTERRUPTED));
+    void Promise.all([vm?.stop(), onlooker?.close()]).finally(() => Deno.exit(INTERRUPTED));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, interrupt);
   }
   try {
-    served = await serveDevices(command, folder);
-    vm = await boot(command, served.devices);
-    stderr.write(await introduction(vm, served.devices));
+    serving = await startServing({
+      devices: located,
+      firstEndpoint: requesterId(0, FIRST_SLOT),
+      socketDir: folder,
+      spin: "auto",
+      messages: null,
+    }, onlooker === null ? null : observation);
+    // Nobody waits for that thread while the guest runs; the guest hears of its end by itself.
+    serving.ended.catch((error: Error) => {
+      stderr.write(`The thread of the devices failed: ${error.message}\n`);
+    });
+    vm = await boot(command, serving.devices);
+    stderr.write(await introduction(vm, serving.devices));
     await converse(vm);
-    return LEFT;
+    return interrupted ? INTERRUPTED : LEFT;
   } finally {
-    served?.stop();
+    serving?.stop();
     await Deno.remove(folder, { recursive: true }).catch(() => {});
+    await onlooker?.close();
   }
 }
 
-async function exitCode(args: readonly string[]): Promise<number> {
+async function exitCode(
+  args: readonly string[],
+  open: OpenMachineOnlooker | null,
+): Promise<number> {
   try {
     const command = parseVmCommand(args, NAMES, (text) => stdout.write(text));
-    return command === null ? LEFT : await run(command);
+    return command === null ? LEFT : await run(command, args, open);
   } catch (error) {
     if (error instanceof UsageError) {
       stderr.write(`${error.message}\nSee deno task vm --help\n`);
@@ -214,9 +233,18 @@ async function exitCode(args: readonly string[]): Promise<number> {
       stderr.write(`${error.message}\n`);
       return NO_MACHINE;
     }
-    stderr.write(`Internal error of the virtual machine: ${describeError(error)}\n`);
+    const what = error instanceof ServingError ? error.message : describeError(error);
+    stderr.write(`Internal error of the virtual machine: ${what}\n`);
     return INTERNAL;
   }
 }
 
-if (import.meta.main) Deno.exit(await exitCode(Deno.args));
+/** The whole command: boots, and ends the process. `open` brings the dashboard, where there is one. */
+export async function vmCommand(
+  args: readonly string[],
+  open: OpenMachineOnlooker | null = null,
+): Promise<never> {
+  Deno.exit(await exitCode(args, open));
+}
+
+if (import.meta.main) await vmCommand(Deno.args);

@@ -4,6 +4,7 @@
  */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { DASHBOARD_FLAG, dashboardPort, withPort } from "./dashboard_port.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** A command line that makes sense. */
@@ -15,6 +16,8 @@ export interface VmCommand {
   readonly network: "allowed" | "never";
   readonly memoryMib: number;
   readonly cpus: number;
+  /** Port of the dashboard, 0 for any that is free; null without one. */
+  readonly dashboard: number | null;
 }
 
 const DEFAULT_MEMORY_MIB = 512;
@@ -59,9 +62,15 @@ function command(names: readonly string[]) {
       DEFAULT_MEMORY_MIB,
     )
     .option("--cpus <N>", "processors of the guest", integer("A number", 1, 16), 1)
+    .option(
+      DASHBOARD_FLAG,
+      "watch the devices in a browser, as --dashboard=PORT; any free port unless told",
+      dashboardPort,
+    )
     .addHelpText(
       "after",
-      "\nCtrl-A X leaves; Ctrl-A Ctrl-A is Ctrl-A for the guest. Input that is no terminal is typed" +
+      "\nThe dashboard's link is printed before the guest boots." +
+        "\nCtrl-A X leaves; Ctrl-A Ctrl-A is Ctrl-A for the guest. Input that is no terminal is typed" +
         "\nat the guest's shell, and at its end the guest switches itself off." +
         "\nQEMU and the guest's kernel are fetched the first time, some 100 MB, to ~/.cache/viaduct" +
         "\nor $VIADUCT_CACHE; nothing is installed." +
@@ -85,7 +94,7 @@ export function parseVmCommand(
     writeErr: () => {},
   });
   try {
-    parser.parse(args, { from: "user" });
+    parser.parse(args.map(withPort), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return null;
@@ -99,5 +108,6 @@ export function parseVmCommand(
     network: flags.offline === true ? "never" : "allowed",
     memoryMib: flags.memory,
     cpus: flags.cpus,
+    dashboard: typeof flags.dashboard === "number" ? flags.dashboard : null,
   };
 }

@@ -9,6 +9,7 @@ const DEFAULTS: VmCommand = {
   network: "allowed",
   memoryMib: 512,
   cpus: 1,
+  dashboard: null,
 };
 
 function parse(...args: readonly string[]): VmCommand | null {
@@ -35,6 +36,12 @@ Deno.test("parseVmCommand() takes all its flags, and devices as often as they co
     memoryMib: 1024,
     cpus: 2,
   });
+  assertEquals(parse("--dashboard", "-d", "streamer"), {
+    ...DEFAULTS,
+    devices: ["streamer"],
+    dashboard: 0,
+  });
+  assertEquals(parse("--dashboard=8080"), { ...DEFAULTS, dashboard: 8080 });
 });
 
 Deno.test("parseVmCommand() says what would be right", () => {
@@ -43,6 +50,7 @@ Deno.test("parseVmCommand() says what would be right", () => {
       ["none, intel, virtio", "--iommu", "amd"],
       ["from 128 to 16384", "--memory", "64"],
       ["from 1 to 16", "--cpus", "1.5"],
+      ["from 0 to 65535", "--dashboard=x"],
       ["unknown option", "--fast"],
       ["too many arguments", "edu"],
     ] as const

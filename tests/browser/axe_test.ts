@@ -5,9 +5,9 @@
  * @module
  */
 
-import axe from "axe-core";
 import { assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
+import { violations } from "./accessibility.ts";
 import { PAGE_NAMES, untilState, visit } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
@@ -15,21 +15,6 @@ import { keepPicture } from "./screenshots.ts";
 import { Served } from "./served.ts";
 
 const browser = { ignore: !await hasChromium(), sanitizeOps: false, sanitizeResources: false };
-
-/** What axe-core has against the page, a line each. */
-async function violations(page: Page): Promise<string[]> {
-  // Evaluated by the debugger, which the page's policy does not bind.
-  await page.evaluate(axe.source);
-  return await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
-    const { violations } = await axe.run(document, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`)
-    );
-  });
-}
 
 for (const theme of ["dark", "light"] as const) {
   for (const width of [1440, 390]) {

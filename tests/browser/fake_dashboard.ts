@@ -198,6 +198,8 @@ export class FakeDashboard implements AsyncDisposable {
       kind: "mapped" as const,
       mappings: id === 1 ? mappings : 3,
       mappedBytes: 4096 * (id === 1 ? mappings : 3),
+      maps: this.#sequence * 40 + mappings,
+      unmaps: this.#sequence * 39,
       members: Array.from({ length: Math.min(64, endpoints) }, (_, i) => i)
         .filter((i) => (i === 1) === (id === 2))
         .map((i) => ({ endpoint: 8 * (i + 1), pasid: null })),
@@ -273,6 +275,7 @@ export class FakeDashboard implements AsyncDisposable {
       length: 4096,
       access: ["rw", "r", "w"][index % 3]!,
       mappedNs: index * 1000,
+      hits: index % 50,
     };
   }
 

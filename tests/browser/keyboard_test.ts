@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
+import type { EndpointDetail } from "../../web/api.ts";
 import { PAGE_NAMES, untilState } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
@@ -19,8 +20,10 @@ async function focus(page: Page): Promise<{ name: string; seen: boolean; id: str
     const element = document.activeElement as HTMLElement;
     const { outlineStyle, outlineWidth } = getComputedStyle(element);
     const box = element.getBoundingClientRect();
+    // Where nothing has the focus the body stands in, and its text is all there is.
+    const text = element === document.body ? "" : element.textContent?.trim();
     return {
-      name: element.getAttribute("aria-label") ?? element.textContent?.trim() ?? "",
+      name: element.getAttribute("aria-label") ?? text ?? "",
       id: element.id,
       seen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && box.width > 1 &&
         box.height > 1,
@@ -158,6 +161,13 @@ Deno.test({
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "streamer 00:03.0" }).waitFor();
 
+    await tabTo(page, (name) => name.startsWith("status"));
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.locator("[data-path='/dma'][aria-expanded='true']:focus").waitFor();
+    await page.keyboard.press("ArrowLeft");
+    await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
+
     await page.waitForFunction(() =>
       !document.querySelector<HTMLInputElement>("input[type=range]")!.disabled
     );
@@ -166,6 +176,71 @@ Deno.test({
     await page.getByRole("button", { name: "Follow", exact: true }).waitFor();
     await page.keyboard.press("End");
     await page.getByRole("button", { name: "Following" }).waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "a page that a key turns to has the focus as soon as it is there",
+  fn: async () => {
+    await using fake = await FakeDashboard.start();
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(fake.url);
+    await untilState(page, "live");
+    for (const key of ["3", "1", "2"]) {
+      const focused = await page.evaluate(async (key) => {
+        (document.activeElement as HTMLElement | null)?.blur();
+        const before = document.querySelector("main > *");
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        while (document.querySelector("main > *") === before) await Promise.resolve();
+        // The task of the key goes on: no other key can have come between.
+        await Promise.resolve();
+        return document.activeElement?.id;
+      }, key);
+      assertEquals(focused, "main", `after ${key}`);
+    }
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "the tree of a device's state keeps the focus when the item that has it goes",
+  fn: async () => {
+    await using fake = await FakeDashboard.start();
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(`${fake.url}#/endpoint/00:01.0`);
+    let isRunning = true;
+    await page.route(/\/api\/endpoints\/[^/]+$/, async (route) => {
+      const response = await route.fetch();
+      const detail = await response.json() as EndpointDetail;
+      const inspect = {
+        ...detail.inspect,
+        dma: isRunning ? { source: "0x100000", count: 4096 } : { source: "0x100000" },
+        ...(isRunning ? {} : { queue: null }),
+      };
+      await route.fulfill({ response, json: { ...detail, inspect } });
+    });
+    await untilState(page, "live");
+    const at = (path: string) => page.locator(`[data-path='${path}']:focus`).waitFor();
+
+    await tabTo(page, (name) => name.startsWith("status"));
+    for (let i = 0; i < 4; i++) await page.keyboard.press("ArrowDown");
+    await at("/dma/count");
+    isRunning = false;
+    await at("/dma");
+    await page.keyboard.press("ArrowLeft");
+    await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
+
+    isRunning = true;
+    await page.locator("[data-path='/queue/2']").waitFor();
+    await page.keyboard.press("End");
+    await at("/queue/2");
+    isRunning = false;
+    await at("/queue");
+    await page.keyboard.press("Home");
+    await at("/status");
     assertEquals(chromium.complaints, []);
   },
 });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type {
   DomainList,
   EndpointDetail,
@@ -14,10 +14,12 @@ import type {
   MappingsPage,
   MessagesPage,
   Snapshot,
+  TimelinePage,
   TranslateResult,
 } from "../../web/api.ts";
 import { cells, integer, statePill, totals, untilState, visit } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
+import { FakeDashboard } from "./fake_dashboard.ts";
 import { keepPicture, readmePicture } from "./screenshots.ts";
 import { Served } from "./served.ts";
 
@@ -293,5 +295,87 @@ Deno.test({
     await page.getByLabel("Filter Messages").fill("length:>x");
     await page.getByText("The filter cannot be read").waitFor();
     assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "Domains shows how fast mappings come and go, and what would answer an access",
+  fn: async () => {
+    await using fake = await FakeDashboard.start();
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(`${fake.url}#/domains/1?iova=0x100010`);
+    await untilState(page, "live");
+    const chart = page.locator("section", { hasText: "Maps and unmaps" }).last();
+    await chart.getByRole("button", { name: "Show Maps and unmaps as a table" }).click();
+    // 40 maps and 39 unmaps come with each snapshot, four a second.
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll("#mapping-rate-table tbody tr")].some((row) => {
+        const [, maps, unmaps] = [...row.children].map((cell) => parseFloat(cell.textContent!));
+        return maps! > 80 && maps! < 320 && unmaps! > 0 && unmaps! < maps!;
+      })
+    );
+    await page.locator(".walk").getByText("in the page cache: answered without a walk").waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "a run that is over keeps its timeline, also when others came after it",
+  fn: async () => {
+    await using served = await Served.start();
+    await using chromium = await Chromium.start();
+    for (const scenario of ["edu-unmapped", "edu-dma-scatter"]) {
+      const { id } = await served.run({ scenario, mode: "remap", via: "direct" });
+      await served.ended(id);
+    }
+    const timeline = (run: number) =>
+      served.get<TimelinePage>(`/api/timeline?run=${run}&limit=5000`);
+    assertNotEquals((await timeline(1)).events.length, (await timeline(2)).events.length);
+    for (const run of [1, 2]) {
+      const page = await chromium.open(`${served.origin}/#/overview?run=${run}`);
+      const grid = page.getByRole("grid", { name: "Events" });
+      await grid.waitFor();
+      const rows = (await timeline(run)).events.length + 1;
+      await page.waitForFunction(
+        (count) =>
+          document.querySelector("[role=grid][aria-label=Events]")?.getAttribute(
+            "aria-rowcount",
+          ) === String(count),
+        Math.min(rows, 201),
+      );
+      await page.close();
+    }
+    const { faults } = await served.get<FaultsPage>("/api/faults?run=1");
+    const page = await chromium.open(
+      `${served.origin}/#/faults?run=1&row=fault-${faults[0]!.sequence}`,
+    );
+    await page.locator(".around [aria-current=true]").getByText("fault").waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "times of weeks are shown in full, on a wide screen and on a narrow one",
+  fn: async () => {
+    await using fake = await FakeDashboard.start({ faults: 30 });
+    await using chromium = await Chromium.start();
+    for (const width of [1440, 390]) {
+      const page = await chromium.open("about:blank", { width });
+      await page.route(/\/api\/faults/, async (route) => {
+        const response = await route.fetch();
+        const list = await response.json() as FaultsPage;
+        const faults = list.faults.map((row) => ({ ...row, timeNs: row.timeNs + 3e15 }));
+        await route.fulfill({ response, json: { ...list, faults } });
+      });
+      await page.goto(`${fake.url}#/faults`);
+      const cell = page.getByRole("grid", { name: "Faults" }).getByText(/^3000000\.\d{6}$/).first();
+      await cell.waitFor();
+      assertEquals(await cell.evaluate((it) => it.scrollWidth - it.clientWidth), 0, `at ${width}`);
+      await page.close();
+    }
+    assertEquals(chromium.complaints.filter((text) => !text.startsWith("request to")), []);
   },
 });

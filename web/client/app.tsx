@@ -5,7 +5,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Snapshot } from "../api.ts";
 import { theme, toggleTheme } from "./charts/palette.ts";
 import { Help } from "./components/help.tsx";
@@ -65,13 +65,16 @@ export function App(): JSX.Element {
     document.title = `${NAMES[page]} · Viaduct`;
   }, [page]);
   const isFirst = useRef(true);
-  useEffect(() => {
+  // With the page itself: a key pressed at its sight must not find the focus still to come.
+  useLayoutEffect(() => {
     // A new page begins at its top, for eyes and for screen readers.
     if (!isFirst.current) {
       scrollTo(0, 0);
       main.current!.focus({ preventScroll: true });
     }
     isFirst.current = false;
+  }, [page]);
+  useEffect(() => {
     // On a narrow screen the pages' names scroll.
     document.querySelector(".tabs [aria-current]")?.scrollIntoView({
       block: "nearest",
@@ -315,7 +318,7 @@ function Footer(): JSX.Element {
         <strong class="bad-text">{formatInteger(missed.value)} snapshots were dropped</strong>
       )}
       <span class="push">
-        <a href="/metrics">metrics</a>
+        <a href="/metrics">metrics</a> · <a href="/grafana.json" download>Grafana dashboard</a>
       </span>
     </>
   );

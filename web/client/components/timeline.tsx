@@ -13,8 +13,18 @@ import { Canvas } from "../charts/canvas.tsx";
 import { colorOf } from "../charts/palette.ts";
 import { formatHex, formatInteger, formatRange, formatSeconds, plural } from "../format.ts";
 import { type Columns, parseFilter } from "../state/filter.ts";
-import { eventLog, frame, go, isLiveRun, pinnedRun, route } from "../state/store.ts";
-import { Empty } from "./parts.tsx";
+import {
+  eventLog,
+  frame,
+  go,
+  isPastTimeline,
+  pastGrown,
+  pinnedRun,
+  route,
+  snapshot,
+} from "../state/store.ts";
+import { Empty, Skeleton } from "./parts.tsx";
+import { timeWidth } from "./time_column.ts";
 import { type GridColumn, VirtualGrid } from "./virtual_grid.tsx";
 
 const LANES: readonly TimelineKind[] = [
@@ -38,9 +48,15 @@ const COLORS: Readonly<Record<TimelineKind, string>> = {
 const LANE = 18;
 const SIZES: readonly number[] = [50, 200, 1000, 5000];
 
-const COLUMNS: readonly GridColumn<TimelineEvent>[] = [
+/** The columns of a list whose latest event is of that time. */
+const columnsUpTo = (latestNs: number): readonly GridColumn<TimelineEvent>[] => [
   { title: "No.", width: "64px", kind: "num", cell: ({ sequence }) => formatInteger(sequence) },
-  { title: "Time, s", width: "88px", kind: "num", cell: ({ timeNs }) => formatSeconds(timeNs) },
+  {
+    title: "Time, s",
+    width: timeWidth(latestNs),
+    kind: "num",
+    cell: ({ timeNs }) => formatSeconds(timeNs),
+  },
   {
     title: "Event",
     width: "104px",
@@ -68,13 +84,15 @@ export function TimelinePanel({ of = "", only }: {
   const end = useSignal<number | null>(null);
   const { filter: text } = route.value;
   const needsFilter = text.trim() !== "";
+  const isLive = !isPastTimeline();
+  const log = eventLog();
   const events = useMemo(() => {
-    if (!isLiveRun()) return [];
     const filter = parseFilter(text);
-    return eventLog.filter((event) =>
+    return log.filter((event) =>
       (only === undefined || only(event)) && (!needsFilter || filter.matches(columnsOf(event)))
     );
-  }, [frame.value, text, of, pinnedRun.value]);
+  }, [isLive ? frame.value : pastGrown.value.count, text, of, pinnedRun.value, log]);
+  const missing = isLive ? log.dropped : log.at(0)?.sequence ?? 0;
   const selected = route.value.selected;
   const chosen = events.findIndex((event) => keyOf(event) === selected);
   const followed = end.value === null ? events.length : Math.min(events.length, end.value);
@@ -128,82 +146,95 @@ export function TimelinePanel({ of = "", only }: {
           }, from ${formatSeconds(from.timeNs)} s to ${formatSeconds(to.timeNs)} s; ${
             plural(faults, "fault")
           }.`}
-        {eventLog.dropped > 0 && isLiveRun() && (
+        {missing > 0 && (
           <strong class="bad-text">
             {" "}
-            {plural(eventLog.dropped, "event")} left out: there were too many at a time.
+            {plural(missing, "event")}{" "}
+            {isLive ? "left out: there were too many at a time." : "before these are not kept."}
           </strong>
         )}
       </p>
-      {events.length === 0
-        ? (
-          <Empty
-            title={!isLiveRun()
-              ? "The timeline of a run is kept only while this page watches it"
-              : needsFilter
-              ? "No event passes the filter"
-              : "No event yet"}
-          >
-            {!isLiveRun()
-              ? "The trace of the run, on its page, has the events that were kept."
-              : needsFilter
-              ? "Kinds are map, unmap, invalidate, attach, detach, page-request and fault: try kind:fault."
-              : "Start a scenario on the Runs page, and what happens to its mappings appears here."}
-          </Empty>
-        )
-        : (
-          <>
-            <div class="lanes">
-              <ul aria-hidden="true">
-                {LANES.map((kind) => <li key={kind}>{kind}</li>)}
-              </ul>
-              <Canvas
-                height={LANES.length * LANE}
-                label={`${plural(shown.length, "event")} of the timeline, ${
-                  plural(faults, "fault")
-                } among them; the list below has them all`}
-                onPick={(x) => {
-                  const event = shown[Math.min(shown.length - 1, Math.floor(x * size.value))];
-                  if (event !== undefined) choose(keyOf(event));
-                }}
-                draw={(context, width, height) =>
-                  drawMarks(context, width, height, shown, size.value, selected)}
-              />
-              <input
-                type="range"
-                aria-label="Scrub through the timeline"
-                aria-valuetext={to === undefined ? "" : `up to event ${to.sequence}`}
-                disabled={events.length <= size.value}
-                min={events.length <= size.value ? 0 : size.value}
-                max={events.length}
-                value={last}
-                onInput={(event) => {
-                  const value = Number(event.currentTarget.value);
-                  end.value = value >= events.length ? null : value;
-                }}
-              />
-            </div>
-            <VirtualGrid
-              label="Events"
-              columns={COLUMNS}
-              count={shown.length}
-              rowAt={(index) => shown[shown.length - 1 - index] ?? null}
-              keyOf={keyOf}
-              selected={selected}
-              indexOf={(key) => {
-                const at = shown.findIndex((event) => keyOf(event) === key);
-                return at < 0 ? -1 : shown.length - 1 - at;
+      {events.length === 0 ? <Nothing isLive={isLive} needsFilter={needsFilter} /> : (
+        <>
+          <div class="lanes">
+            <ul aria-hidden="true">
+              {LANES.map((kind) => <li key={kind}>{kind}</li>)}
+            </ul>
+            <Canvas
+              height={LANES.length * LANE}
+              label={`${plural(shown.length, "event")} of the timeline, ${
+                plural(faults, "fault")
+              } among them; the list below has them all`}
+              onPick={(x) => {
+                const event = shown[Math.min(shown.length - 1, Math.floor(x * size.value))];
+                if (event !== undefined) choose(keyOf(event));
               }}
-              onSelect={choose}
-              height={226}
+              draw={(context, width, height) =>
+                drawMarks(context, width, height, shown, size.value, selected)}
             />
-          </>
-        )}
+            <input
+              type="range"
+              aria-label="Scrub through the timeline"
+              aria-valuetext={to === undefined ? "" : `up to event ${to.sequence}`}
+              disabled={events.length <= size.value}
+              min={events.length <= size.value ? 0 : size.value}
+              max={events.length}
+              value={last}
+              onInput={(event) => {
+                const value = Number(event.currentTarget.value);
+                end.value = value >= events.length ? null : value;
+              }}
+            />
+          </div>
+          <VirtualGrid
+            label="Events"
+            columns={columnsUpTo(to?.timeNs ?? 0)}
+            count={shown.length}
+            rowAt={(index) => shown[shown.length - 1 - index] ?? null}
+            keyOf={keyOf}
+            selected={selected}
+            indexOf={(key) => {
+              const at = shown.findIndex((event) => keyOf(event) === key);
+              return at < 0 ? -1 : shown.length - 1 - at;
+            }}
+            onSelect={choose}
+            height={226}
+          />
+        </>
+      )}
       {chosen < 0 && selected.startsWith("event-") && events.length > 0 && (
         <p class="note">The event that this link names is no longer kept.</p>
       )}
     </section>
   );
+}
+
+function Nothing({ isLive, needsFilter }: {
+  readonly isLive: boolean;
+  readonly needsFilter: boolean;
+}): JSX.Element {
+  if (!isLive && !pastGrown.value.isWhole) return <Skeleton rows={4} />;
+  if (needsFilter) {
+    return (
+      <Empty title="No event passes the filter">
+        Kinds are map, unmap, invalidate, attach, detach, page-request and fault: try kind:fault.
+      </Empty>
+    );
+  }
+  if (isLive) {
+    return (
+      <Empty title="No event yet">
+        Start a scenario on the Runs page, and what happens to its mappings appears here.
+      </Empty>
+    );
+  }
+  return snapshot.value?.run?.kept === false
+    ? (
+      <Empty title="The machine of this run is not kept any more">
+        Only those of the newest runs are. Run it again, and its events are here.
+      </Empty>
+    )
+    : <Empty title="No event in this run">Nothing has changed its mappings.</Empty>;
 }
 
 function drawMarks(

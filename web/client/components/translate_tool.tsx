@@ -6,7 +6,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import type { MappingRow, TranslateResult, WalkStep } from "../../api.ts";
+import type { MappingRow, TranslateResult, TranslationCache, WalkStep } from "../../api.ts";
 import { formatRequesterId } from "../../../devices/pci/bdf.ts";
 import { formatHex, formatRange, parseAddress } from "../format.ts";
 import { ofRun, route, setExtra } from "../state/store.ts";
@@ -18,6 +18,12 @@ const ACCESSES: readonly { value: string; name: string }[] = [
   { value: "w", name: "write" },
   { value: "rw", name: "read and write" },
 ];
+
+const ANSWERS: Readonly<Record<TranslationCache, string>> = {
+  "hot-range": "the range walked to last: answered without a walk",
+  "page-cache": "in the page cache: answered without a walk",
+  "tree": "in no cache: the next access walks the tree",
+};
 
 /** The tool. Address, access and endpoint are in the page's address. */
 export function TranslateTool({ endpoint, members, version }: {
@@ -171,9 +177,7 @@ function describe(step: WalkStep): JSX.Element {
           <>
             Mapping <code>{formatRange(step.mapping.iova, step.mapping.length)}</code>
             <br />→ <code>{formatHex(step.mapping.gpa)}</code>
-            {step.cache !== null && (
-              <span class="muted">{` · answered by the ${step.cache.replace("-", " ")}`}</span>
-            )}
+            {step.cache !== null && <span class="muted">{` · ${ANSWERS[step.cache]}`}</span>}
           </>
         );
     case "permission":

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * JSON as a tree that opens and closes.
  * @module
@@ -5,11 +6,12 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { JsonValue } from "../../api.ts";
 import { formatHex } from "../format.ts";
+import { childrenOf, itemsInSight, pathOf, standingOn, stepOf } from "./tree_walk.ts";
 
-/** A tree of a device's state. */
+/** A tree of a device's state. While it has the focus it keeps it, however the state changes. */
 export function Tree({ label, value }: {
   readonly label: string;
   readonly value: JsonValue;
@@ -17,9 +19,14 @@ export function Tree({ label, value }: {
   const closed = useSignal<ReadonlySet<string>>(new Set());
   const active = useSignal("");
   const host = useRef<HTMLUListElement>(null);
-  const entries = childrenOf(value);
-  const paths = visiblePaths("", value, closed.value);
-  const current = paths.includes(active.value) ? active.value : paths[0] ?? "";
+  const current = standingOn(itemsInSight(value, closed.value), active.value);
+
+  // Asked before the items change: a browser lets go of the focus with the item that had it.
+  const hadFocus = host.current?.contains(document.activeElement) ?? false;
+  useLayoutEffect(() => {
+    const item = host.current!.querySelector<HTMLElement>(`[data-path="${CSS.escape(current)}"]`);
+    if (hadFocus && item !== document.activeElement) item?.focus();
+  });
 
   function toggle(path: string): void {
     const next = new Set(closed.value);
@@ -27,38 +34,18 @@ export function Tree({ label, value }: {
     closed.value = next;
   }
 
-  function focus(path: string | undefined): void {
-    if (path === undefined) return;
-    active.value = path;
-    for (const item of host.current!.querySelectorAll<HTMLElement>("[role=treeitem]")) {
-      if (item.dataset["path"] === path) item.focus();
-    }
-  }
-
   function onKeyDown(event: KeyboardEvent): void {
-    // As it is now, and not when it was last drawn: keys come faster than frames.
-    const paths = visiblePaths("", value, closed.value);
-    const current = paths.includes(active.value) ? active.value : paths[0] ?? "";
-    const at = paths.indexOf(current);
-    const branch = host.current!.querySelector(`[data-path="${CSS.escape(current)}"]`);
-    const expanded = branch?.hasAttribute("aria-expanded")
-      ? String(!closed.value.has(current))
-      : undefined;
-    if (event.key === "ArrowDown") focus(paths[at + 1]);
-    else if (event.key === "ArrowUp") focus(paths[at - 1]);
-    else if (event.key === "Home") focus(paths[0]);
-    else if (event.key === "End") focus(paths[paths.length - 1]);
-    else if (event.key === "ArrowRight" && expanded === "false") toggle(current);
-    else if (event.key === "ArrowRight" && expanded === "true") focus(paths[at + 1]);
-    else if (event.key === "ArrowLeft" && expanded === "true") toggle(current);
-    else if (event.key === "ArrowLeft") focus(parentOf(current));
-    else if (event.key === "Enter" && expanded) toggle(current);
-    else return;
+    // As it is now, and not when it was last drawn: keys may come faster than frames.
+    const items = itemsInSight(value, closed.value);
+    const step = stepOf(items, standingOn(items, active.value), event.key);
+    if (step === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (step.kind === "toggle") toggle(step.path);
+    else if (step.path !== null) active.value = step.path;
     event.preventDefault();
   }
 
   function branch(name: string, child: JsonValue, parent: string, level: number): JSX.Element {
-    const path = `${parent}/${name.replaceAll("/", "~")}`;
+    const path = pathOf(parent, name);
     const inner = childrenOf(child);
     const open = inner.length > 0 && !closed.value.has(path);
     return (
@@ -94,25 +81,9 @@ export function Tree({ label, value }: {
 
   return (
     <ul class="tree" role="tree" aria-label={label} ref={host} onKeyDown={onKeyDown}>
-      {entries.map(([name, child]) => branch(name, child, "", 1))}
+      {childrenOf(value).map(([name, child]) => branch(name, child, "", 1))}
     </ul>
   );
-}
-
-function childrenOf(value: JsonValue): [string, JsonValue][] {
-  return value !== null && typeof value === "object" ? Object.entries(value) : [];
-}
-
-function visiblePaths(parent: string, value: JsonValue, closed: ReadonlySet<string>): string[] {
-  return childrenOf(value).flatMap(([name, child]) => {
-    const path = `${parent}/${name.replaceAll("/", "~")}`;
-    return closed.has(path) ? [path] : [path, ...visiblePaths(path, child, closed)];
-  });
-}
-
-function parentOf(path: string): string | undefined {
-  const at = path.lastIndexOf("/");
-  return at > 0 ? path.slice(0, at) : undefined;
 }
 
 function leaf(value: JsonValue): string {

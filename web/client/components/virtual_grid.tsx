@@ -21,6 +21,8 @@ export interface GridColumn<Row> {
   readonly width: string;
   /** A number, or text in monospace. */
   readonly kind?: "num" | "mono";
+  /** What the title alone does not say. */
+  readonly hint?: string;
   readonly cell: (row: Row) => ComponentChildren;
 }
 
@@ -148,8 +150,15 @@ export function VirtualGrid<Row>(props: VirtualGridProps<Row>): JSX.Element {
           class="grid-row grid-head"
           style={{ gridTemplateColumns: template }}
         >
-          {columns.map(({ title, kind }) => (
-            <span role="columnheader" class={kind === "num" ? "num" : ""} key={title}>{title}</span>
+          {columns.map(({ title, kind, hint }) => (
+            <span
+              role="columnheader"
+              class={kind === "num" ? "num" : ""}
+              key={title}
+              title={hint}
+            >
+              {title}
+            </span>
           ))}
         </div>
         <div class="grid-body" role="rowgroup" style={{ height: `${count * ROW}px` }}>{rows}</div>

@@ -29,6 +29,7 @@ import { formatRequesterId } from "../../../devices/pci/bdf.ts";
 import type { Columns } from "../state/filter.ts";
 import type { MappingTable } from "../state/mapping_table.ts";
 import { go, linkTo, placeOf, route, setExtra } from "../state/store.ts";
+import { MappingRate } from "./mapping_rate.tsx";
 
 /** The page of the domain in the address; of the first one without. */
 export function DomainsPage(): JSX.Element {
@@ -103,6 +104,9 @@ function About({ domain }: { readonly domain: DomainState }): JSX.Element {
   );
 }
 
+/** Snapshots, four a second, after which the hits of a small table are asked for again. */
+const HITS_SNAPSHOTS = 8;
+
 const COLUMNS: readonly GridColumn<MappingRow>[] = [
   {
     title: "IOVA",
@@ -123,6 +127,15 @@ const COLUMNS: readonly GridColumn<MappingRow>[] = [
     width: "100px",
     kind: "num",
     cell: ({ mappedNs }) => mappedNs === null ? "–" : formatSeconds(mappedNs),
+  },
+  {
+    title: "Hits (sampled)",
+    width: "112px",
+    kind: "num",
+    hint:
+      "Accesses of devices that went through the mapping, of a sample: up to a few hundred of " +
+      "each, several times a second. For comparing mappings; it is no count of all accesses",
+    cell: ({ hits }) => hits === null ? "–" : formatInteger(hits),
   },
 ];
 
@@ -182,6 +195,7 @@ function One({ domain, state }: {
       </section>
       <TranslateTool endpoint={endpoint} members={domain.members} version={state.sequence} />
       <Later>
+        <MappingRate domain={domain.id} />
         <TimelinePanel
           of={`domain ${domain.id} ${domain.members.length}`}
           only={(event) =>
@@ -194,12 +208,15 @@ function One({ domain, state }: {
   );
 }
 
-/** Small tables follow every change; large ones wait to be asked, and for the end of the run. */
+/**
+ * Small tables follow every change, and their hits while a run is live; large ones wait to be asked,
+ * and for the end of the run.
+ */
 function versionOf(domain: DomainState, state: Snapshot, asked: number): string {
-  const small = domain.mappings <= 2000;
-  return `${asked}/${state.state}/${state.run?.id}/${
-    small ? `${domain.mappings}/${domain.mappedBytes}` : ""
-  }`;
+  const version = `${asked}/${state.state}/${state.run?.id}`;
+  if (domain.mappings > 2000) return version;
+  const tick = state.state === "live" ? Math.floor(state.sequence / HITS_SNAPSHOTS) : 0;
+  return `${version}/${domain.mappings}/${domain.mappedBytes}/${tick}`;
 }
 
 function Mappings({ table, length }: {
@@ -212,7 +229,7 @@ function Mappings({ table, length }: {
   if (count === 0) {
     return (
       <Empty title="No mapping passes the filter">
-        Columns are iova, gpa, length and access: try access:rw or length:&gt;4096.
+        Columns are iova, gpa, length, access and hits: try access:rw or hits:&gt;0.
       </Empty>
     );
   }
@@ -243,7 +260,7 @@ function Mappings({ table, length }: {
 }
 
 /** Columns that no term of the filter names are never made. */
-function columnsOf({ iova, gpa, access, length }: MappingRow): Columns {
+function columnsOf({ iova, gpa, access, length, hits }: MappingRow): Columns {
   return {
     get iova() {
       return formatHex(iova);
@@ -253,6 +270,7 @@ function columnsOf({ iova, gpa, access, length }: MappingRow): Columns {
     },
     access,
     length,
+    hits: hits ?? 0,
   };
 }
 

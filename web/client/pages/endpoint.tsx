@@ -7,6 +7,7 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { BarRow, EndpointDetail, EndpointState, MsixTable, Snapshot } from "../../api.ts";
 import { HeatMap } from "../charts/heat_map.tsx";
+import { clientText } from "../components/clients.tsx";
 import { Later } from "../components/later.tsx";
 import { Address, CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { WithSnapshot } from "../components/page_state.tsx";
@@ -100,6 +101,7 @@ function Where({ endpoint }: { readonly endpoint: EndpointState }): JSX.Element 
             {formatInteger(counters.faults)} faults
           </a>
         )}
+      {endpoint.client !== undefined && ` · client: ${clientText(endpoint)}`}
     </p>
   );
 }

@@ -12,11 +12,13 @@ import type {
   Snapshot,
   TimelineEvent,
 } from "../../api.ts";
+import { machineKind } from "../components/clients.tsx";
 import { useFiltered } from "../components/filtered.ts";
 import { type ListSource, type LoadedList, useList } from "../components/list_loader.ts";
 import { Address, CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
 import { type SortColumn, SortTable } from "../components/sort_table.tsx";
+import { timeWidth } from "../components/time_column.ts";
 import { type GridColumn, VirtualGrid } from "../components/virtual_grid.tsx";
 import {
   formatBytes,
@@ -29,11 +31,11 @@ import {
 import {
   eventLog,
   go,
-  isLiveRun,
   lastingLink,
   linkTo,
   machineOf,
   ofRun,
+  pastGrown,
   pinnedRun,
   route,
 } from "../state/store.ts";
@@ -58,9 +60,15 @@ const SOURCE: Omit<ListSource<FaultRow, Page>, "path" | "of"> = {
   numberOf: ({ sequence }) => sequence,
 };
 
-const COLUMNS: readonly GridColumn<FaultRow>[] = [
+/** The columns of a list whose latest fault is of that time. */
+const columnsUpTo = (latestNs: number): readonly GridColumn<FaultRow>[] => [
   { title: "No.", width: "64px", kind: "num", cell: ({ sequence }) => formatInteger(sequence) },
-  { title: "Time, s", width: "88px", kind: "num", cell: ({ timeNs }) => formatSeconds(timeNs) },
+  {
+    title: "Time, s",
+    width: timeWidth(latestNs),
+    kind: "num",
+    cell: ({ timeNs }) => formatSeconds(timeNs),
+  },
   {
     title: "Endpoint",
     width: "minmax(120px, 0.8fr)",
@@ -141,10 +149,19 @@ function Faults({ state }: { readonly state: Snapshot }): JSX.Element {
   if (rows.length === 0) {
     return (
       <section class="panel">
-        <Empty title="No fault in this run">
-          An access that the IOMMU refuses appears here at once. Scenarios that make some:
-          edu-unmapped, edu-permissions, two-domains.
-        </Empty>
+        {machineKind() === null
+          ? (
+            <Empty title="No fault in this run">
+              An access that the IOMMU refuses appears here at once. Scenarios that make some:
+              edu-unmapped, edu-permissions, two-domains.
+            </Empty>
+          )
+          : (
+            <Empty title="No fault yet">
+              A device's access to what its client has not mapped, or not for that, appears here at
+              once.
+            </Empty>
+          )}
       </section>
     );
   }
@@ -187,7 +204,7 @@ function List({ loaded, page }: {
           : (
             <VirtualGrid
               label="Faults"
-              columns={COLUMNS}
+              columns={columnsUpTo(rows[0]?.timeNs ?? 0)}
               count={count}
               rowAt={rowAt}
               keyOf={keyOf}
@@ -243,7 +260,7 @@ function Detail({ fault, run }: {
   readonly run: number | null;
 }): JSX.Element {
   const { nearest } = fault;
-  const around = useMemo(() => eventsAround(fault), [fault, run]);
+  const around = useMemo(() => eventsAround(fault), [fault, run, pastGrown.value.count]);
   return (
     <>
       <dl class="fields">
@@ -292,16 +309,14 @@ function Detail({ fault, run }: {
           )}
         </dd>
       </dl>
-      {around.length > 0 && (
+      {around !== null && (
         <>
           <h3 class="sub">Around it</h3>
           <ol class="around">
-            {around.map((event) => (
+            {around.events.map((event) => (
               <li
                 key={event.sequence}
-                aria-current={event.kind === "fault" && event.iova === fault.iova
-                  ? "true"
-                  : undefined}
+                aria-current={event === around.found ? "true" : undefined}
               >
                 <a
                   class="mono"
@@ -325,21 +340,24 @@ function Detail({ fault, run }: {
   );
 }
 
-function eventsAround(fault: FaultRow): TimelineEvent[] {
-  if (!isLiveRun()) return [];
-  for (let i = eventLog.length - 1; i >= 0; i--) {
-    const event = eventLog.at(i)!;
+/** The fault's own event and those beside it; null when the timeline does not have it. */
+function eventsAround(
+  fault: FaultRow,
+): { readonly found: TimelineEvent; readonly events: readonly TimelineEvent[] } | null {
+  const log = eventLog();
+  for (let i = log.length - 1; i >= 0; i--) {
+    const found = log.at(i)!;
     if (
-      event.kind !== "fault" || event.iova !== fault.iova || event.timeNs !== fault.timeNs ||
-      event.endpoint !== fault.endpoint
+      found.kind !== "fault" || found.iova !== fault.iova || found.timeNs !== fault.timeNs ||
+      found.endpoint !== fault.endpoint || found.access !== fault.access
     ) continue;
-    const around: TimelineEvent[] = [];
-    for (let j = Math.max(0, i - 4); j < Math.min(eventLog.length, i + 4); j++) {
-      around.push(eventLog.at(j)!);
+    const events: TimelineEvent[] = [];
+    for (let j = Math.max(0, i - 4); j < Math.min(log.length, i + 4); j++) {
+      events.push(log.at(j)!);
     }
-    return around;
+    return { found, events };
   }
-  return [];
+  return null;
 }
 
 /** Where a fault stands among those shown: they are in falling order. -1 when it is not there. */

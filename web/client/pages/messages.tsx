@@ -5,6 +5,7 @@
 
 import type { JSX } from "preact";
 import type { MessageRow, MessagesPage as Page, Snapshot } from "../../api.ts";
+import { machineKind } from "../components/clients.tsx";
 import { type ListSource, useList } from "../components/list_loader.ts";
 import { CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
@@ -116,6 +117,13 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
           ? (
             <Empty title="No message passes the filter">
               Try command:DMA_MAP, errno:!0, region:0, direction:&gt;, type:reply or length:&gt;=64.
+            </Empty>
+          )
+          : machineKind() !== null
+          ? (
+            <Empty title="No message yet">
+              Messages appear here as soon as a client talks to a device, and of the last ones those
+              that came while somebody looked on, or up to a minute after.
             </Empty>
           )
           : (

@@ -5,6 +5,7 @@
 
 import type { JSX } from "preact";
 import type { EndpointState, Snapshot } from "../../api.ts";
+import { clientText, machineKind, NoClient } from "../components/clients.tsx";
 import { Later } from "../components/later.tsx";
 import { Empty } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
@@ -114,6 +115,13 @@ const COLUMNS: readonly SortColumn<EndpointState>[] = [
   },
 ];
 
+const CLIENT: SortColumn<EndpointState> = {
+  key: "client",
+  title: "Client",
+  value: clientText,
+  cell: clientText,
+};
+
 function Overview({ state }: { readonly state: Snapshot }): JSX.Element {
   frame.value;
   const filter = parseFilter(route.value.filter);
@@ -122,6 +130,7 @@ function Overview({ state }: { readonly state: Snapshot }): JSX.Element {
     <>
       <Totals state={state} />
       <div class="panels">
+        <NoClient endpoints={state.endpoints} />
         <Charts source={ALL} endpoints={state.endpoints.map(({ bdf }) => bdf)} />
         <Later>
           <section class="panel flush" aria-labelledby="endpoints-title">
@@ -142,7 +151,9 @@ function Overview({ state }: { readonly state: Snapshot }): JSX.Element {
                     : "No endpoint passes the filter"}
                 >
                   {state.endpoints.length === 0
-                    ? "Devices appear here when a scenario plugs them in."
+                    ? machineKind() === null
+                      ? "Devices appear here when a scenario plugs them in."
+                      : "Devices appear here when they are served."
                     : "Columns are endpoint, device, domain, translations, faults and hits: try faults:>0."}
                 </Empty>
               )
@@ -150,7 +161,7 @@ function Overview({ state }: { readonly state: Snapshot }): JSX.Element {
                 <SortTable
                   name="endpoints"
                   label="Endpoints"
-                  columns={COLUMNS}
+                  columns={machineKind() === null ? COLUMNS : [...COLUMNS, CLIENT]}
                   rows={endpoints}
                   keyOf={({ bdf }) => bdf}
                   onOpen={({ bdf }) => go(placeOf("endpoint", bdf))}

@@ -39,7 +39,8 @@ export function RunDetailPanel({ id, version, info, onChanged }: {
       <div class="panel-head">
         <h2 id="run-title">{run === null ? "Run" : `Run ${run.id}: ${run.scenario}`}</h2>
         {run !== null && <RunPill state={run.state} />}
-        {run !== null && (run.state === "running" || run.state === "queued") && (
+        {run !== null && run.machine === undefined &&
+          (run.state === "running" || run.state === "queued") && (
           <Stop run={run} onChanged={onChanged} />
         )}
       </div>
@@ -100,7 +101,8 @@ function Body({ detail }: { readonly detail: RunDetail }): JSX.Element {
       <p class="muted">
         {run.title}
         <br />
-        {run.mode} via {run.via}, seed {run.seed}, {formatMs(run.durationMs)}
+        {run.mode} via {run.via}
+        {run.machine === undefined && `, seed ${run.seed}`}, {formatMs(run.durationMs)}
       </p>
       {share !== null && run.state === "running" && (
         <div>
@@ -198,7 +200,7 @@ function Body({ detail }: { readonly detail: RunDetail }): JSX.Element {
         </dl>
       )}
       <div>
-        <h3>Repeat it</h3>
+        <h3>{run.machine === undefined ? "Repeat it" : "Start it again"}</h3>
         <Command>{detail.rerun}</Command>
       </div>
       {artifacts.length > 0 && (

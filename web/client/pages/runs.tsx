@@ -8,6 +8,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type { RunInfo, RunList, ScenarioList, ScenarioRow } from "../../api.ts";
 import { Sparkline } from "../charts/sparkline.tsx";
+import { machineKind } from "../components/clients.tsx";
 import { Empty, Failure, RunPill, Skeleton } from "../components/parts.tsx";
 import { useResource } from "../components/resource.ts";
 import { type SortColumn, SortTable } from "../components/sort_table.tsx";
@@ -80,6 +81,9 @@ export function RunsPage(): JSX.Element {
   const list = (runs.data?.runs ?? []).filter((run) => filter.matches(columnsOf(run)));
   const chosen = subject === "" ? String(runs.data?.runs[0]?.id ?? "") : subject;
   const { data, error } = runs;
+  // Beside devices that are served there is nothing to start.
+  const isServed = data?.runs.some(({ machine }) => machine !== undefined) ??
+    machineKind() !== null;
 
   return (
     <>
@@ -89,19 +93,27 @@ export function RunsPage(): JSX.Element {
           <p class="muted">
             {data.totals.passed} passed · {data.totals.failed} failed · {data.totals.skipped}{" "}
             skipped{data.forgotten > 0 && ` · ${data.forgotten} older ones no longer listed`}
+            {data.totals.passed + data.totals.failed + data.totals.skipped > 0 && (
+              <>
+                {" · "}
+                <a href="/api/runs/report.html" download="viaduct-runs.html">report as HTML</a>
+              </>
+            )}
           </p>
         )}
       </div>
       <div class="panels">
-        <StartForm
-          scenarios={scenarios.data}
-          canStart={data?.canStart ?? false}
-          isKnown={data !== null}
-          onStarted={(run) => {
-            asked.value++;
-            go(placeOf("runs", String(run.id), { extra: route.value.extra }));
-          }}
-        />
+        {!isServed && (
+          <StartForm
+            scenarios={scenarios.data}
+            canStart={data?.canStart ?? false}
+            isKnown={data !== null}
+            onStarted={(run) => {
+              asked.value++;
+              go(placeOf("runs", String(run.id), { extra: route.value.extra }));
+            }}
+          />
+        )}
         <section class="panel half flush" aria-labelledby="runs-title">
           <div class="panel-head">
             <h2 id="runs-title">Runs, newest first</h2>
@@ -147,7 +159,7 @@ export function RunsPage(): JSX.Element {
           info={data?.runs.find(({ id }) => String(id) === chosen) ?? null}
           onChanged={() => asked.value++}
         />
-        <Scenarios list={scenarios.data} />
+        {!isServed && <Scenarios list={scenarios.data} />}
       </div>
     </>
   );

@@ -11,6 +11,7 @@ function row(index: number): MappingRow {
     length: 0x1000,
     access: ["r", "w", "rw", "none"][index % 4]!,
     mappedNs: index % 2 === 0 ? index : null,
+    hits: index % 3 === 0 ? null : index,
   };
 }
 

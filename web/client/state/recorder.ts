@@ -22,8 +22,19 @@ export const Column = {
 const TOTALS = 6;
 const COLUMNS = 8;
 
+/** What is kept of each domain: totals too, in the first of the columns. */
+export const DomainColumn = {
+  MAPS: 0,
+  UNMAPS: 1,
+} as const;
+
 /** The name of all endpoints together among the sources. */
 export const ALL = "";
+
+/** The name of a domain among the sources. */
+export function domainSource(id: number): string {
+  return `domain ${id}`;
+}
 
 /** With more sources than this, one snapshot in four is kept: memory stays below 150 MB at a thousand. */
 const MANY = 128;
@@ -48,7 +59,7 @@ export class Recorder {
 
   /** Takes a snapshot. @returns false for one that was here before */
   snapshot(snapshot: Snapshot): boolean {
-    const { instance, sequence, timeMs, run, endpoints, totals } = snapshot;
+    const { instance, sequence, timeMs, run } = snapshot;
     if (instance !== this.#instance) {
       if (this.#instance !== "") this.#gap = true;
       this.#instance = instance;
@@ -61,6 +72,7 @@ export class Recorder {
       }
     }
     this.#sequence = sequence;
+    const sources = totalsOf(snapshot);
     const key = run === null ? "" : `${instance}.${run.id}`;
     if (key !== this.#run) {
       for (const source of this.#last.keys()) this.#keep(source);
@@ -72,14 +84,13 @@ export class Recorder {
       const watched = !this.#gap || timeMs - startedMs < JUST_BEGUN_MS;
       if (watched && startedMs > this.#timeMs && startedMs < timeMs) {
         this.#begin(startedMs);
-        this.#repeat([ALL, ...endpoints.map(({ bdf }) => bdf)]);
+        this.#repeat(sources.keys());
       }
     }
-    const thinned = endpoints.length > MANY && timeMs - this.#timeMs < THINNED_MS &&
-      snapshot.state === "live" && !this.#gap && this.#last.size > endpoints.length;
-    const fresh = endpoints.filter(({ bdf }) => !this.#last.has(bdf)).map(({ bdf }) => bdf);
-    for (const { bdf, counters } of endpoints) this.#remember(bdf, counters);
-    this.#remember(ALL, totals);
+    const fresh = [...sources.keys()].filter((source) => !this.#last.has(source));
+    const thinned = sources.size > MANY && timeMs - this.#timeMs < THINNED_MS &&
+      snapshot.state === "live" && !this.#gap && fresh.length === 0;
+    for (const [source, totals] of sources) this.#remember(source, totals);
     if (thinned) return true;
     this.#begin(timeMs);
     this.#repeat(this.#last.keys());
@@ -90,7 +101,7 @@ export class Recorder {
     }
     let slowest50 = NaN;
     let slowest99 = NaN;
-    for (const { bdf, latency } of endpoints) {
+    for (const { bdf, latency } of snapshot.endpoints) {
       if (latency === null || snapshot.state !== "live") continue;
       this.history.set(bdf, Column.P50, latency.p50Ns);
       this.history.set(bdf, Column.P99, latency.p99Ns);
@@ -120,15 +131,10 @@ export class Recorder {
     this.#gap = false;
   }
 
-  #remember(source: string, counters: EndpointMetrics): void {
+  #remember(source: string, totals: readonly number[]): void {
     let last = this.#last.get(source);
     if (last === undefined) this.#last.set(source, last = new Float64Array(TOTALS));
-    last[Column.TRANSLATIONS] = counters.translations;
-    last[Column.HITS] = counters.iotlbHits;
-    last[Column.MISSES] = counters.iotlbMisses;
-    last[Column.FAULTS] = counters.faults;
-    last[Column.READ_BYTES] = counters.dmaReadBytes;
-    last[Column.WRITE_BYTES] = counters.dmaWriteBytes;
+    last.set(totals);
   }
 
   #keep(source: string): void {
@@ -147,4 +153,23 @@ export class Recorder {
       }
     }
   }
+}
+
+/** Totals of everything that a snapshot tells of, by source, in the order of the columns. */
+function totalsOf({ endpoints, domains, totals }: Snapshot): Map<string, readonly number[]> {
+  const sources = new Map<string, readonly number[]>([[ALL, columnsOf(totals)]]);
+  for (const { bdf, counters } of endpoints) sources.set(bdf, columnsOf(counters));
+  for (const { id, maps, unmaps } of domains) sources.set(domainSource(id), [maps, unmaps]);
+  return sources;
+}
+
+function columnsOf(counters: EndpointMetrics): readonly number[] {
+  return [
+    counters.translations,
+    counters.iotlbHits,
+    counters.iotlbMisses,
+    counters.faults,
+    counters.dmaReadBytes,
+    counters.dmaWriteBytes,
+  ];
 }

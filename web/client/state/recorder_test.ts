@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { EndpointMetrics, EndpointState, RunInfo, Snapshot } from "../../api.ts";
 import { Grid } from "./history.ts";
-import { ALL, Column, Recorder } from "./recorder.ts";
+import { ALL, Column, DomainColumn, domainSource, Recorder } from "./recorder.ts";
 
 function metrics(translations: number): EndpointMetrics {
   return {
@@ -138,6 +138,30 @@ Deno.test("Recorder.snapshot() counts an endpoint that comes in the middle of a 
   recorder.snapshot(snapshot(2, 2000, 15, { endpoints }));
   assertEquals(growth(recorder, 1000, 2000, "00:02.0"), [9]);
   assertEquals(growth(recorder, 1000, 2000), [10]);
+});
+
+Deno.test("Recorder.snapshot() counts the changes of each domain's mappings, over runs too", () => {
+  const recorder = new Recorder();
+  const domains = (maps: number, unmaps: number): Partial<Snapshot> => ({
+    domains: [{
+      id: 1,
+      kind: "mapped",
+      mappings: maps - unmaps,
+      mappedBytes: 0,
+      maps,
+      unmaps,
+      members: [],
+      membersLeftOut: 0,
+    }],
+  });
+  recorder.snapshot(snapshot(1, 1000, 1));
+  recorder.snapshot(snapshot(2, 2000, 1, domains(5, 2)));
+  recorder.snapshot(snapshot(3, 3000, 1, domains(9, 2)));
+  recorder.snapshot(snapshot(4, 4000, 1, { ...domains(3, 1), run: run(2, 3500) }));
+  const changes = (column: number) =>
+    new Grid(recorder.history, 1000, 4000, 3).growth(domainSource(1), column);
+  assertEquals(changes(DomainColumn.MAPS), [5, 4, 3]);
+  assertEquals(changes(DomainColumn.UNMAPS), [2, 0, 1]);
 });
 
 Deno.test("Recorder keeps latencies of live snapshots alone", () => {

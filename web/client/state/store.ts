@@ -10,7 +10,7 @@
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { getJson } from "./request.ts";
-import type { Snapshot } from "../../api.ts";
+import type { Snapshot, TimelinePage } from "../../api.ts";
 import { plural } from "../format.ts";
 import { Connection, type ConnectionState } from "./connection.ts";
 import { EventLog } from "./event_log.ts";
@@ -20,8 +20,10 @@ import { formatRoute, HOME, type Page, parseRoute, type Range, type Route } from
 
 /** The history of every source. */
 export const recorder: Recorder = new Recorder();
-/** The timeline of the run that is shown. */
-export const eventLog: EventLog = new EventLog();
+/** The timeline of the run that the stream tells of, as far as this page has watched it. */
+const liveLog: EventLog = new EventLog();
+/** The timeline of the run that the address names, as far as its server kept it. */
+const pastLog: EventLog = new EventLog();
 /** Where accesses went. */
 export const heatLog: HeatLog = new HeatLog();
 
@@ -40,6 +42,12 @@ export const missed: Signal<number> = signal(0);
 /** Counts the times that runs began, ended, or were asked for. */
 export const runsVersion: Signal<number> = signal(0);
 
+/** How far the timeline of the run that the address names has come, and counts its changes. */
+export const pastGrown: Signal<{ readonly count: number; readonly isWhole: boolean }> = signal({
+  count: 0,
+  isWhole: false,
+});
+
 const live: Signal<Snapshot | null> = signal(null);
 const pinned: Signal<Snapshot | null> = signal(null);
 
@@ -55,6 +63,8 @@ export const snapshot: ReadonlySignal<Snapshot | null> = computed(() =>
 export const liveSnapshot: ReadonlySignal<Snapshot | null> = live;
 
 const SHORTEST_MS = 15_000;
+/** Events of a past run that are asked for at a time. */
+const TIMELINE_PAGE = 5000;
 
 let newest: Snapshot | null = null;
 let newestMs = 0;
@@ -121,6 +131,16 @@ export function isLiveRun(): boolean {
   return pinnedRun.value === null || pinnedRun.value === String(live.value?.run?.id ?? "");
 }
 
+/** Whether the timeline that is shown is what a run has left, and not what the stream brings. */
+export function isPastTimeline(): boolean {
+  return pinnedRun.value !== null && !(isLiveRun() && live.value?.state !== "ended");
+}
+
+/** The timeline of the run that is shown. Grows with {@linkcode frame}, or {@linkcode pastGrown}. */
+export function eventLog(): EventLog {
+  return isPastTimeline() ? pastLog : liveLog;
+}
+
 /** The address of what is shown now, good also when another run goes on. */
 export function lastingLink(run: number): string {
   const { extra } = route.value;
@@ -163,8 +183,8 @@ const stream = new Connection({
   onSnapshot(next) {
     if (!recorder.snapshot(next)) return;
     const before = newest;
-    if (before?.run?.id !== next.run?.id || before?.instance !== next.instance) eventLog.clear();
-    eventLog.add(next.timeline);
+    if (before?.run?.id !== next.run?.id || before?.instance !== next.instance) liveLog.clear();
+    liveLog.add(next.timeline);
     for (const { bdf, heat } of next.endpoints) {
       if (heat !== null) heatLog.add(bdf, next.timeMs, heat);
     }
@@ -221,13 +241,28 @@ function publish(): void {
   });
 }
 
+function tellPast(is: "part" | "whole"): void {
+  pastGrown.value = { count: pastGrown.value.count + 1, isWhole: is === "whole" };
+}
+
 async function fetchPinned(): Promise<void> {
   const run = pinnedRun.value;
   pinned.value = null;
+  pastLog.clear();
+  tellPast("part");
   if (run === null) return;
   try {
     const state = await getJson<Snapshot>(ofRun("/api/state"));
-    if (pinnedRun.value === run) pinned.value = state;
+    if (pinnedRun.value !== run) return;
+    pinned.value = state;
+    for (let cursor: string | null = "0"; cursor !== null;) {
+      const path = `/api/timeline?limit=${TIMELINE_PAGE}&cursor=${cursor}`;
+      const page: TimelinePage = await getJson(ofRun(path));
+      if (pinnedRun.value !== run) return;
+      pastLog.add(page);
+      cursor = page.next;
+      tellPast(cursor === null ? "whole" : "part");
+    }
   } catch (error) {
     announcement.value = `Run ${run} cannot be shown: ${(error as Error).message}`;
     if (pinnedRun.value === run) setExtra("run", "", "replace");

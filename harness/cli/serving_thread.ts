@@ -1,0 +1,79 @@
+/**
+ * The thread that serves devices, as the command lines see it.
+ * @module
+ */
+
+import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
+import type { ServerObservation } from "../observe/server_observation.ts";
+import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** The thread has failed; its message says how. */
+export class ServingError extends Error {
+  override readonly name = "ServingError";
+}
+
+/** Devices that listen. */
+export interface ServingThread {
+  readonly devices: readonly ServedDevice[];
+  /** Ends it: the sockets are gone when {@linkcode ended} resolves. Idempotent. */
+  stop(): void;
+  /** Rejects with a {@linkcode ServingError} when it ends by failing. */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Starts it, and waits until all devices listen.
+ * @throws {UsageError} when something cannot be served
+ * @throws {ServingError} when it fails
+ */
+export function startServing(
+  start: Omit<ServeStart, "watch">,
+  observation: ServerObservation | null,
+): Promise<ServingThread> {
+  const listening = Promise.withResolvers<ServingThread>();
+  const ended = Promise.withResolvers<void>();
+  // Whoever has not heard of the thread yet hears of its end another way.
+  ended.promise.catch(() => {});
+  let handle: ReactorHandle | null = null;
+  const stop = (): void => {
+    observation?.end();
+    if (handle !== null) stopReactor(handle);
+    handle = null;
+  };
+  const fail = (error: Error): void => {
+    observation?.end();
+    handle = null;
+    listening.reject(error);
+    ended.reject(error);
+  };
+  const worker = new Worker(import.meta.resolve("./serve_worker.ts"), { type: "module" });
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fail(new ServingError(event.message));
+  };
+  worker.onmessage = ({ data }: MessageEvent<ServeReport>) => {
+    switch (data.kind) {
+      case "listening":
+        handle = data.handle;
+        observation?.begin(data.handle);
+        listening.resolve({ devices: data.devices, stop, ended: ended.promise });
+        break;
+      case "told":
+        observation?.take(data.told);
+        break;
+      case "ended":
+        observation?.end();
+        ended.resolve();
+        break;
+      case "refused":
+        fail(new UsageError(data.message));
+        break;
+      case "failed":
+        fail(new ServingError(data.message));
+        break;
+    }
+  };
+  worker.postMessage({ ...start, watch: observation?.request ?? null } satisfies ServeStart);
+  return listening.promise;
+}
