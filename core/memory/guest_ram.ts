@@ -65,15 +65,19 @@ export class GuestRam implements GuestMemory {
 
   /** Adds a region. @throws {RangeError} when it is not made of whole pages, or overlaps another */
   addRegion(spec: RamRegionSpec): RamRegion {
-    const what = `Cannot place region ${spec.name} at ${hexRange(spec.start, spec.length)}`;
+    // Said only when it fails: memory that peers map comes and goes thousands of times a second.
+    const refusal = (why: string): RangeError =>
+      new RangeError(
+        `Cannot place region ${spec.name} at ${hexRange(spec.start, spec.length)}: ${why}`,
+      );
     if (!isRange(spec.start, spec.length)) {
-      throw new RangeError(`${what}: addresses are integers from 0 to 2^52 - 1`);
+      throw refusal("addresses are integers from 0 to 2^52 - 1");
     }
     if (spec.length === 0 || spec.start % PAGE_SIZE !== 0 || spec.length % PAGE_SIZE !== 0) {
-      throw new RangeError(`${what}: a region is made of whole pages of ${PAGE_SIZE} bytes`);
+      throw refusal(`a region is made of whole pages of ${PAGE_SIZE} bytes`);
     }
     if (spec.bytes !== undefined && spec.bytes.length !== spec.length) {
-      throw new RangeError(`${what}: it was given ${spec.bytes.length} bytes`);
+      throw refusal(`it was given ${spec.bytes.length} bytes`);
     }
     const at = this.#after(spec.start);
     const before = this.#regions[at - 1];
@@ -82,7 +86,7 @@ export class GuestRam implements GuestMemory {
       (before !== undefined && before.last >= spec.start) ||
       (after !== undefined && after.start < spec.start + spec.length)
     ) {
-      throw new RangeError(`${what}: it overlaps region ${(after ?? before)!.name}`);
+      throw refusal(`it overlaps region ${(after ?? before)!.name}`);
     }
     const region = new RamRegion(spec);
     if (this.#dirtyLog === "on") region.dirty = new DirtyBitmap(region.start, region.length);

@@ -14,7 +14,9 @@ export const MAX_WHOLE_FILE = 2 ** 40;
 /** One mapping with the number of its users. */
 interface Shared {
   readonly mapping: Mapping;
-  readonly key: string;
+  /** Where others find it; null for one that is not shared. */
+  readonly files: Map<string, Shared> | null;
+  readonly identity: string;
   /** Offset in the file of the mapping's first byte. */
   readonly offset: number;
   users: number;
@@ -34,14 +36,13 @@ export class MappedFile implements Disposable {
   /** For {@linkcode MappedFiles} alone. */
   constructor(
     shared: Shared,
-    identity: string,
     offset: number,
     length: number,
     release: (shared: Shared) => void,
   ) {
     this.#shared = shared;
     this.#release = release;
-    this.identity = identity;
+    this.identity = shared.identity;
     this.offset = offset;
     const start = offset - shared.offset;
     this.bytes = shared.mapping.bytes.subarray(start, start + length);
@@ -65,11 +66,15 @@ export class MappedFile implements Disposable {
  * parts of a file share the mapping, so what one may do, all may.
  */
 export class MappedFiles {
-  readonly #files = new Map<string, Shared>();
+  /** By identity. */
+  readonly #files: Readonly<Record<MappingAccess, Map<string, Shared>>> = {
+    "read": new Map(),
+    "read-write": new Map(),
+  };
 
   /** Mappings that the next part may share. */
   get size(): number {
-    return this.#files.size;
+    return this.#files.read.size + this.#files["read-write"].size;
   }
 
   /**
@@ -92,32 +97,33 @@ export class MappedFiles {
       !Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 ||
       length < 1 || offset + length > status.size
     ) return -Errno.EINVAL;
-    const identity = `${status.device}:${status.inode}`;
-    const key = `${identity}:${access}`;
-    const found = this.#files.get(key);
+    const { identity } = status;
+    const files = this.#files[access];
+    const found = files.get(identity);
     if (found !== undefined && offset + length <= found.mapping.length) {
       found.users++;
-      return new MappedFile(found, identity, offset, length, this.#release);
+      return new MappedFile(found, offset, length, this.#release);
     }
     const whole = status.size <= MAX_WHOLE_FILE
       ? Mapping.map(fd, 0, status.size, access)
       : -Errno.ENOMEM;
     if (typeof whole !== "number") {
-      const shared = { mapping: whole, key, offset: 0, users: 1 };
-      this.#files.set(key, shared);
-      return new MappedFile(shared, identity, offset, length, this.#release);
+      const shared = { mapping: whole, files, identity, offset: 0, users: 1 };
+      files.set(identity, shared);
+      return new MappedFile(shared, offset, length, this.#release);
     }
     if (whole !== -Errno.ENOMEM) return whole;
     // Too large as a whole: this part alone, shared with nobody.
     const part = Mapping.map(fd, offset, length, access);
     if (typeof part === "number") return part;
-    const shared = { mapping: part, key: "", offset, users: 1 };
-    return new MappedFile(shared, identity, offset, length, this.#release);
+    const shared = { mapping: part, files: null, identity, offset, users: 1 };
+    return new MappedFile(shared, offset, length, this.#release);
   }
 
   readonly #release = (shared: Shared): void => {
     if (--shared.users > 0) return;
-    if (this.#files.get(shared.key) === shared) this.#files.delete(shared.key);
+    const { files, identity } = shared;
+    if (files?.get(identity) === shared) files.delete(identity);
     shared.mapping.close();
   };
 }

@@ -21,7 +21,7 @@ import { sealsOf } from "../../linux/mapping.ts";
 import type { DmaMap } from "../messages/dma_map.ts";
 import { type AddressRange, RangeKind } from "../wide.ts";
 import { type RemoteAccess, RemoteRange } from "./backing.ts";
-import { fileIdentity, type FilePart } from "./file_windows.ts";
+import type { FilePart } from "./file_windows.ts";
 import type { ServerMachine } from "./server_machine.ts";
 
 /** Bytes that one client may map without descriptors: a share of the windows that all have. */
@@ -75,7 +75,7 @@ export class DmaRegions {
     const { address, size, offset, flags } = request;
     const seals = descriptor === null ? 0 : sealsOf(descriptor.fd);
     const status = descriptor === null ? null : fstat(descriptor.fd);
-    const identity = status === null ? "" : fileIdentity(status);
+    const identity = status === null ? "" : status.identity;
     const last = address + size - 1;
     let result = 0;
     if (status !== null && (offset % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0)) {

@@ -32,18 +32,13 @@ export interface FilePart {
 /** One window with the number of its users. */
 interface Shown {
   readonly start: number;
-  /** Identity and access. */
-  readonly key: string;
+  readonly identity: string;
+  readonly access: MappingAccess;
   users: number;
 }
 
 interface Copied extends Shown {
   readonly file: CopiedFile;
-}
-
-/** Device and inode as text: two descriptors with equal identity are of one file. */
-export function fileIdentity(status: FileStatus): string {
-  return `${status.device}:${status.inode}`;
 }
 
 /**
@@ -55,9 +50,10 @@ export class FileWindows {
   readonly #files = new MappedFiles();
   /** By the buffer of the mapping, which all parts of one mapping share. */
   readonly #mapped = new Map<ArrayBufferLike, Shown>();
-  readonly #copied = new Map<string, Copied>();
-  /** Files, by identity and access, that are mapped and so cannot shrink: how many mappings they have. */
-  readonly #sealed = new Map<string, number>();
+  /** By access and identity. */
+  readonly #copied = byAccess<Copied>();
+  /** Files, by access and identity, that are mapped and so cannot shrink: how many mappings they have. */
+  readonly #sealed = byAccess<number>();
   #count = 0;
   #open = 0;
 
@@ -87,7 +83,7 @@ export class FileWindows {
     try {
       if (!isOpenFor(descriptor.fd, seals, access)) return -Errno.EACCES;
       // Seals stay, so a file that is mapped need not be judged again, nor asked for its size.
-      const known = this.#sealed.has(`${fileIdentity(status)}:${access}`);
+      const known = this.#sealed[access].has(status.identity);
       const kind = known ? "sealed" : shareable(descriptor.fd, access, status, seals);
       const fixed = known || keepsLength(seals);
       if (kind === "refused") return -Errno.EACCES;
@@ -119,10 +115,11 @@ export class FileWindows {
         part.release();
         return -Errno.ENOMEM;
       }
-      const key = `${part.identity}:${access}`;
-      shown = { start, users: 0, key };
+      const { identity } = part;
+      shown = { start, users: 0, identity, access };
       this.#mapped.set(buffer, shown);
-      this.#sealed.set(key, (this.#sealed.get(key) ?? 0) + 1);
+      const sealed = this.#sealed[access];
+      sealed.set(identity, (sealed.get(identity) ?? 0) + 1);
       this.#count++;
     }
     shown.users++;
@@ -138,9 +135,10 @@ export class FileWindows {
     const shown = this.#mapped.get(buffer);
     if (shown === undefined || --shown.users > 0) return;
     this.#mapped.delete(buffer);
-    const left = (this.#sealed.get(shown.key) ?? 1) - 1;
-    if (left === 0) this.#sealed.delete(shown.key);
-    else this.#sealed.set(shown.key, left);
+    const sealed = this.#sealed[shown.access];
+    const left = (sealed.get(shown.identity) ?? 1) - 1;
+    if (left === 0) sealed.delete(shown.identity);
+    else sealed.set(shown.identity, left);
     this.#memory.hideMapped(shown.start);
     this.#count--;
   }
@@ -152,8 +150,8 @@ export class FileWindows {
     length: number,
     access: MappingAccess,
   ): FilePart | number {
-    const key = `${fileIdentity(status)}:${access}`;
-    let copied = this.#copied.get(key);
+    const { identity } = status;
+    let copied = this.#copied[access].get(identity);
     // A file that has grown gets another window; regions in the former one keep it.
     if (copied === undefined || offset + length > copied.file.length) {
       if (this.#open >= MAX_OPEN_FILES || this.#count >= MAX_FILES) return -Errno.ENOMEM;
@@ -163,8 +161,8 @@ export class FileWindows {
         file.close();
         return -Errno.ENOMEM;
       }
-      copied = { start, users: 0, file, key };
-      this.#copied.set(key, copied);
+      copied = { start, users: 0, file, identity, access };
+      this.#copied[access].set(identity, copied);
       this.#count++;
       this.#open++;
     }
@@ -175,12 +173,17 @@ export class FileWindows {
 
   #closeCopied(copied: Copied): void {
     if (--copied.users > 0) return;
-    if (this.#copied.get(copied.key) === copied) this.#copied.delete(copied.key);
+    const { identity, access } = copied;
+    if (this.#copied[access].get(identity) === copied) this.#copied[access].delete(identity);
     this.#memory.hideFar(copied.start);
     copied.file.close();
     this.#count--;
     this.#open--;
   }
+}
+
+function byAccess<T>(): Readonly<Record<MappingAccess, Map<string, T>>> {
+  return { "read": new Map(), "read-write": new Map() };
 }
 
 class MappedPart implements FilePart {
