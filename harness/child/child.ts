@@ -12,7 +12,8 @@ import {
   STDERR_MARK,
 } from "./child_protocol.ts";
 import { describeError, describeScenarioError } from "../run/describe_error.ts";
-import type { RunWatch, Teller } from "../observe/run_watch.ts";
+import type { RunWatch } from "../observe/run_watch.ts";
+import type { Teller } from "../observe/teller_thread.ts";
 import { runScenario } from "../run/run_scenario.ts";
 import type { Scenario } from "../scenario.ts";
 
@@ -126,7 +127,8 @@ let teller: Teller | null = null;
 /** Loaded when somebody watches: a child that nobody does starts without. */
 async function watchFor(request: RunRequest): Promise<RunWatch | null> {
   if (request.observe === undefined) return null;
-  const { RunWatch, Teller } = await import("../observe/run_watch.ts");
+  const { RunWatch } = await import("../observe/run_watch.ts");
+  const { Teller } = await import("../observe/teller_thread.ts");
   teller ??= new Teller();
   return new RunWatch(teller, request.observe);
 }

@@ -16,6 +16,7 @@ import { describeScenarioError } from "../run/describe_error.ts";
 import { BufferInPages } from "./dma_buffer.ts";
 import { IOVA_LIMIT, IovaAllocator } from "./iova_allocator.ts";
 import { PageAllocator } from "./page_allocator.ts";
+import type { DevicesElsewhere } from "../observe/devices_elsewhere.ts";
 import { mixSeed, Random } from "../random.ts";
 import type { Metrics } from "../run/run_report.ts";
 import type {
@@ -138,6 +139,11 @@ export class Machine {
    */
   watch(wrap: (control: MachineIommu, iommu: Iommu) => MachineIommu): void {
     this.#control = wrap(this.#control, this.#iommu);
+  }
+
+  /** For who watches: the devices, when they are in another process. */
+  get elsewhere(): DevicesElsewhere | null {
+    return this.#backend.elsewhere ?? null;
   }
 
   /** See `ScenarioContext.plug()`. */

@@ -35,3 +35,27 @@ export function heatOf(addresses: readonly number[]): HeatBuckets | null {
   for (const address of addresses) buckets[Math.floor((address - start) / width)]!++;
   return { start, width, buckets };
 }
+
+/** Addresses kept of one endpoint between two reports. */
+const MAX_SAMPLES = 1024;
+
+/** Addresses of sampled DMA, by endpoint, until they are reported. */
+export class HeatSamples {
+  readonly #addresses = new Map<number, number[]>();
+
+  /** Adds one. @returns false when it is left out, since there are enough of the endpoint */
+  add(endpoint: number, iova: number): boolean {
+    let addresses = this.#addresses.get(endpoint);
+    if (addresses === undefined) this.#addresses.set(endpoint, addresses = []);
+    if (addresses.length >= MAX_SAMPLES) return false;
+    addresses.push(iova);
+    return true;
+  }
+
+  /** Those of the endpoint; none are left. */
+  take(endpoint: number): readonly number[] {
+    const addresses = this.#addresses.get(endpoint) ?? [];
+    this.#addresses.delete(endpoint);
+    return addresses;
+  }
+}

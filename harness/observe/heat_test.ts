@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { HEAT_BUCKETS, heatOf } from "./heat.ts";
+import { HEAT_BUCKETS, heatOf, HeatSamples } from "./heat.ts";
 
 Deno.test("heatOf() has no buckets for no addresses", () => {
   assertEquals(heatOf([]), null);
@@ -29,4 +29,12 @@ Deno.test("heatOf() counts each address in the bucket that covers it, in at most
       });
     },
   ));
+});
+
+Deno.test("HeatSamples.take() gives an endpoint's addresses once, and has a bound", () => {
+  const samples = new HeatSamples();
+  for (let at = 0; at < 5000; at++) assertEquals(samples.add(8, at), at < 1024);
+  samples.add(16, 7);
+  assertEquals(samples.take(8), Array.from({ length: 1024 }, (_, at) => at));
+  assertEquals([samples.take(8), samples.take(16), samples.take(24)], [[], [7], []]);
 });

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Answerer } from "../../core/iommu/translation_table.ts";
+
 /** Part of a run's request when it is to be watched. */
 export interface ObserveRequest {
   /** Socket that the watcher listens on. */
@@ -13,14 +15,24 @@ export interface ObserveRequest {
   readonly key: string;
 }
 
-/** IOVA, GPA, bytes, access, and scenario time in ns when it was made (-1 unknown). */
-export type MappingTuple = readonly [number, number, number, number, number];
+/**
+ * IOVA, GPA, bytes, access, scenario time in ns when it was made (-1 unknown), and how many sampled
+ * accesses of devices went through it (-1 not counted; see `mapping_notes.ts`).
+ */
+export type MappingTuple = readonly [number, number, number, number, number, number];
+/** Numbers of a {@linkcode MappingTuple}. */
+export const MAPPING_FIELDS = 6;
 
 /** The mappings round an address. */
 export interface Around {
   readonly over: MappingTuple | null;
   readonly below: MappingTuple | null;
   readonly above: MappingTuple | null;
+  /**
+   * Who would answer an access at the address now; left out where nobody would, and where devices
+   * translate in another process, with caches of their own.
+   */
+  readonly answerer?: Answerer;
 }
 
 /** Kinds of timeline events; an event carries the index. */
@@ -33,6 +45,10 @@ export const TIMELINE_KINDS = [
   "page-request",
   "fault",
 ] as const;
+/** The index of each kind. */
+export const TIMELINE = Object.fromEntries(TIMELINE_KINDS.map((name, at) => [name, at])) as {
+  readonly [Name in typeof TIMELINE_KINDS[number]]: number;
+};
 
 /**
  * sequence, timeNs, kind (index of {@linkcode TIMELINE_KINDS}), endpoint or -1, domain or -1, PASID
@@ -48,7 +64,7 @@ export const EVENT_FIELDS = 10;
  */
 export type FaultTuple = readonly number[];
 /** Numbers of a {@linkcode FaultTuple}. */
-export const FAULT_FIELDS = 14;
+export const FAULT_FIELDS: number = 9 + MAPPING_FIELDS;
 
 /** What the scenario's thread says about an endpoint. */
 export interface EndpointReport {
@@ -85,6 +101,8 @@ export interface RegionReport {
   readonly start: number;
   readonly length: number;
   readonly readOnly: boolean;
+  /** Of the pages that are known to be written and were not taken; null while nobody tracks them. */
+  readonly dirtyBytes: number | null;
 }
 
 /** One function's registers, read through its driver's side. Null is what that side does not know. */

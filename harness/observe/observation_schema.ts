@@ -9,6 +9,7 @@ import {
   type DeviceDetail,
   EVENT_FIELDS,
   FAULT_FIELDS,
+  MAPPING_FIELDS,
   type MappingTuple,
   type Observed,
   TIMELINE_KINDS,
@@ -40,9 +41,9 @@ const isAddress = (value: number | undefined): boolean =>
   value !== undefined && value >= 0 && value < 2 ** 52;
 const isMapping = (row: readonly number[]): boolean =>
   isAddress(row[0]) && isAddress(row[1]) && row[2]! > 0 && row[3]! >= 0 && row[3]! <= 7 &&
-  row[4]! >= -1;
+  row[4]! >= -1 && row[5]! >= -1;
 
-const MappingsSchema = rows<MappingTuple>(5, isMapping, 8192);
+const MappingsSchema = rows<MappingTuple>(MAPPING_FIELDS, isMapping, 8192);
 const MappingSchema = v.nullable(
   v.custom<MappingTuple>((value) => v.is(MappingsSchema, [value])),
 );
@@ -51,6 +52,7 @@ const AroundSchema = v.strictObject({
   over: MappingSchema,
   below: MappingSchema,
   above: MappingSchema,
+  answerer: v.exactOptional(v.picklist(["hot-range", "page-cache", "tree"])),
 });
 
 const DetailSchema: v.GenericSchema<DeviceDetail> = v.strictObject({
@@ -143,7 +145,13 @@ const ObservedSchema: v.GenericSchema<Observed> = v.variant("kind", [
       v.maxLength(256),
     ),
     regions: v.pipe(
-      v.array(v.strictObject({ name: text, start: count, length: count, readOnly: v.boolean() })),
+      v.array(v.strictObject({
+        name: text,
+        start: count,
+        length: count,
+        readOnly: v.boolean(),
+        dirtyBytes: v.nullable(count),
+      })),
       v.maxLength(1024),
     ),
     faults: rows<readonly number[]>(

@@ -10,7 +10,7 @@ const SAMPLE = {
   events: [[0, 5, 0, -1, 1, -1, 0x1000, 4096, 0x8000, 3]],
   recorded: 1,
 };
-const FAULT = [0, 5, 8, -1, 0x1000, 1, -1, 1, 1, 0x1000, 0, 4096, 0, -1];
+const FAULT = [0, 5, 8, -1, 0x1000, 1, -1, 1, 1, 0x1000, 0, 4096, 0, -1, 0];
 const REPORT = {
   kind: "report",
   timeNs: 5,
@@ -25,7 +25,7 @@ const REPORT = {
     heat: { start: 0, width: 4096, buckets: [1] },
   }],
   domains: [{ id: 1, kind: "mapped", members: [[8, -1]], membersLeftOut: 0 }],
-  regions: [{ name: "ram", start: 0, length: 4096, readOnly: false }],
+  regions: [{ name: "ram", start: 0, length: 4096, readOnly: false, dirtyBytes: null }],
   faults: [FAULT],
   faultsLost: 0,
   totals: [1, 2, 3, 4, 5, 6, 7, 8],
@@ -39,8 +39,8 @@ Deno.test("parseObserved() takes what a run tells", () => {
     SAMPLE,
     REPORT,
     { kind: "answer", query: 0, answer: null },
-    { kind: "answer", query: 1, answer: { kind: "mappings", mappings: [[0, 0, 1, 3, -1]] } },
-    { kind: "left-mappings", domain: 1, mappings: [[0, 0, 1, 3, 7]] },
+    { kind: "answer", query: 1, answer: { kind: "mappings", mappings: [[0, 0, 1, 3, -1, -1]] } },
+    { kind: "left-mappings", domain: 1, mappings: [[0, 0, 1, 3, 7, 3]] },
     { kind: "left" },
   ];
   for (const line of lines) assertEquals<unknown>(parseObserved(JSON.stringify(line)), line);
@@ -57,7 +57,7 @@ Deno.test("parseObserved() refuses what no run would tell", async (t) => {
     ["a kind of event that is none", { ...SAMPLE, events: [[0, 5, 7, 8, 1, -1, 0, 0, 0, 0]] }],
     ["an address beyond 2^52", { ...SAMPLE, events: [[0, 5, 0, 8, 1, -1, 2 ** 52, 0, 0, 0]] }],
     ["9000 events", { ...SAMPLE, events: new Array(9000).fill(SAMPLE.events[0]) }],
-    ["an empty mapping", { kind: "left-mappings", domain: 1, mappings: [[0, 0, 0, 3, -1]] }],
+    ["an empty mapping", { kind: "left-mappings", domain: 1, mappings: [[0, 0, 0, 3, -1, 0]] }],
     ["a domain of 2^32", { kind: "left-mappings", domain: 2 ** 32, mappings: [] }],
     ["a long name", {
       ...REPORT,
@@ -65,7 +65,7 @@ Deno.test("parseObserved() refuses what no run would tell", async (t) => {
     }],
     ["a fault beside no mapping", {
       ...REPORT,
-      faults: [[...FAULT.slice(0, 8), 9, 0, 0, 1, 0, 0]],
+      faults: [[...FAULT.slice(0, 8), 9, 0, 0, 1, 0, 0, 0]],
     }],
   ];
   for (const [what, line] of hostile) {

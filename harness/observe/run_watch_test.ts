@@ -1,79 +1,8 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
-import type { Iommu } from "../../core/iommu/iommu.ts";
 import { edu } from "../../devices/edu/mod.ts";
-import { Random } from "../random.ts";
-import { RunContext } from "../run/run_context.ts";
-import { buildMachine } from "../via/registry.ts";
+import { watched } from "./_test_watch.ts";
 import { TIMELINE_KINDS } from "./observation.ts";
-import type { Observed } from "./observation.ts";
-import { type Observation, Observer } from "./observer.ts";
-import { RunWatch, Teller } from "./run_watch.ts";
-
-/** What one watched run told, and how it may be waited for. */
-class Heard {
-  readonly messages: Observed[] = [];
-  readonly #waiting: { readonly holds: () => boolean; readonly resolve: () => void }[] = [];
-
-  take(message: Observed): void {
-    this.messages.push(message);
-    for (const { holds, resolve } of this.#waiting) if (holds()) resolve();
-  }
-
-  until(holds: () => boolean): Promise<void> {
-    if (holds()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ holds, resolve }));
-  }
-
-  of<Kind extends Observed["kind"]>(kind: Kind): Extract<Observed, { kind: Kind }>[] {
-    return this.messages.filter((message) => message.kind === kind) as never;
-  }
-}
-
-async function watched(
-  body: (t: RunContext, heard: Heard, observation: Observation, iommu: Iommu) => Promise<void>,
-): Promise<Heard> {
-  const observer = new Observer();
-  const teller = new Teller();
-  const heard = new Heard();
-  const observation = observer.watch({
-    observed: (message) => heard.take(message),
-    closed: () => {},
-  });
-  try {
-    const machine = await buildMachine("direct", {
-      mode: "remap",
-      memoryMib: 16,
-      seed: 1,
-      trace: "on",
-    });
-    let iommu: Iommu;
-    machine.watch((control, own) => {
-      iommu = own;
-      return control;
-    });
-    const watch = new RunWatch(teller, observation.request);
-    watch.begin(machine, "direct", "off");
-    const context = new RunContext({
-      mode: "remap",
-      via: "direct",
-      seed: 1,
-      random: new Random(1),
-      machine,
-      watch,
-      emit: () => {},
-    });
-    await body(context, heard, observation, iommu!);
-    await watch.end();
-    await machine.close();
-    await observation.told();
-  } finally {
-    observation.close();
-    observer.close();
-    teller.close();
-  }
-  return heard;
-}
 
 const kindOf = (event: readonly number[]) => TIMELINE_KINDS[event[2]!];
 
@@ -155,17 +84,20 @@ Deno.test("RunWatch answers questions while the run goes on", async () => {
     const page = await observation.ask({ kind: "mappings", domain: 1, from: 0x3000, limit: 2 });
     assertEquals(page, {
       kind: "mappings",
-      mappings: [[0x3000, 0x4000, 4096, 1, 0], [0x5000, 0x4000, 4096, 1, 0]],
+      mappings: [[0x3000, 0x4000, 4096, 1, 0, 0], [0x5000, 0x4000, 4096, 1, 0, 0]],
     });
     const around = await observation.ask({ kind: "around", domain: 1, iova: 0x2fff });
     assertEquals(around, {
       kind: "around",
       around: {
         over: null,
-        below: [0x1000, 0x4000, 4096, 1, 0],
-        above: [0x3000, 0x4000, 4096, 1, 0],
+        below: [0x1000, 0x4000, 4096, 1, 0, 0],
+        above: [0x3000, 0x4000, 4096, 1, 0, 0],
       },
     });
+    const over = await observation.ask({ kind: "around", domain: 1, iova: 0x1010 });
+    assert(over?.kind === "around");
+    assertEquals(over.around.answerer, "tree");
     const detail = await observation.ask({ kind: "detail", endpoint: 8 });
     assert(detail?.kind === "detail");
     assertEquals(detail.detail.config.slice(0, 8), "3412e811");
@@ -186,6 +118,7 @@ Deno.test("RunWatch tells what a run left: counters as its report, mappings, dev
   const [endpoint, translations, , , , , , read] = last.endpoints[0]!;
   assertEquals([endpoint, translations, read], [8, 1, 4096]);
   assertEquals(heard.of("report").at(-1)!.totals, last.endpoints[0]!.slice(1));
+  assertEquals(heard.metrics, last.endpoints[0]!.slice(1));
   assertEquals(heard.of("left-mappings").flatMap(({ mappings }) => mappings).length, 3);
   assertEquals(heard.of("left-detail").map(({ detail }) => detail.endpoint), [8]);
   assertEquals(heard.messages.at(-1), { kind: "left" });
@@ -218,5 +151,10 @@ Deno.test("RunWatch looks at a few accesses, tells where they fell, and lets a l
   const heats = heard.of("report").flatMap(({ endpoints }) => endpoints[0]?.heat ?? []);
   const [heat] = heats;
   assertEquals([heat?.start, heat?.width], [0x10_0000, 0x4000]);
-  assertGreater(heat!.buckets.reduce((sum, count) => sum + count, 0), 100);
+  const sampled = heats.flatMap(({ buckets }) => buckets).reduce((sum, count) => sum + count, 0);
+  assertGreater(sampled, 100);
+  // They all went through the one mapping, whose hits are of the same sample.
+  assertEquals(heard.of("left-mappings")[0]!.mappings.map(([iova, , , , , hits]) => [iova, hits]), [
+    [0x10_0000, sampled],
+  ]);
 });

@@ -6,7 +6,14 @@
  */
 
 import { Board, EVENTS_KEPT } from "./board.ts";
-import { FAULT_FIELDS, type MappingTuple, type Observed, type Question } from "./observation.ts";
+import { LiveCounters } from "./live_counters.ts";
+import {
+  FAULT_FIELDS,
+  MAPPING_FIELDS,
+  type MappingTuple,
+  type Observed,
+  type Question,
+} from "./observation.ts";
 import type { FromTeller, ToTeller } from "./thread_protocol.ts";
 
 /** Milliseconds between two samples. */
@@ -17,7 +24,14 @@ const ASK_MS = 50;
 const BACKLOG = 8 * 2 ** 20;
 /** Longest question. */
 const MAX_QUESTION = 4096;
-const MAPPING_FIELDS = 5;
+/** Milliseconds that a sample waits for what other processes count. */
+const LIVE_MS = 50;
+
+/** Where an endpoint is counted in another process. */
+interface Place {
+  readonly live: LiveCounters;
+  readonly number: number;
+}
 
 interface Port {
   postMessage(message: unknown): void;
@@ -28,6 +42,9 @@ interface Port {
 class Telling {
   readonly #board: Board;
   readonly #counters = new Map<number, Float64Array>();
+  readonly #places = new Map<number, Place[]>();
+  readonly #live = new Map<string, LiveCounters>();
+  #refreshing = false;
   readonly #port: MessagePort;
   readonly #nudge: () => void;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
@@ -52,7 +69,7 @@ class Telling {
     this.#say({ kind: "hello", key: open.request.key });
     this.#timers.push(
       setInterval(() => this.#board.ask(), ASK_MS),
-      setInterval(() => this.#sample(), SAMPLE_MS),
+      setInterval(() => void this.#sampleLive(), SAMPLE_MS),
     );
     this.#serve(open.request.path).catch(() => {}).finally(() => this.#end());
   }
@@ -64,6 +81,10 @@ class Telling {
         break;
       case "gone":
         this.#counters.delete(message.endpoint);
+        this.#places.delete(message.endpoint);
+        break;
+      case "place":
+        this.#place(message);
         break;
       case "report": {
         const { faults, ...rest } = message;
@@ -94,6 +115,37 @@ class Telling {
     }
   }
 
+  #place({ endpoint, path, number }: Extract<ToTeller, { kind: "place" }>): void {
+    let live = this.#live.get(path);
+    if (live === undefined) this.#live.set(path, live = new LiveCounters(path));
+    const places = this.#places.get(endpoint);
+    if (places === undefined) this.#places.set(endpoint, [{ live, number }]);
+    else places.push({ live, number });
+  }
+
+  /** A sample, with what other processes have counted until now. */
+  async #sampleLive(): Promise<void> {
+    if (this.#refreshing || this.#gone) return;
+    if (this.#live.size > 0) {
+      this.#refreshing = true;
+      await Promise.all([...this.#live.values()].map((live) => live.refresh(LIVE_MS)));
+      this.#refreshing = false;
+    }
+    if (!this.#closing) this.#sample();
+  }
+
+  /** Counters only grow: of two that count the same the larger is the newer. */
+  #countersOf(endpoint: number, values: Float64Array): number[] {
+    const counters = Array.from(values);
+    const places = this.#places.get(endpoint);
+    if (places === undefined) return counters;
+    return counters.map((value, at) => {
+      let sum = 0;
+      for (const { live, number } of places) sum += live.rows.get(number)?.[at] ?? 0;
+      return Math.max(value, sum);
+    });
+  }
+
   #sample(): void {
     // Nobody is there to be told, or what was told before has not been taken yet.
     if (this.#gone || this.#queued > BACKLOG) return;
@@ -102,7 +154,9 @@ class Telling {
     this.#seen = recorded;
     this.#say({
       kind: "sample",
-      endpoints: [...this.#counters].map(([endpoint, values]) => [endpoint, ...values]),
+      endpoints: [...this.#counters].map((
+        [endpoint, values],
+      ) => [endpoint, ...this.#countersOf(endpoint, values)]),
       domains: this.#board.domains(),
       domainsLeftOut: this.#board.domainsLeftOut,
       events,
@@ -171,6 +225,7 @@ class Telling {
     if (this.#gone) return;
     this.#gone = true;
     for (const timer of this.#timers) clearInterval(timer);
+    for (const live of this.#live.values()) live.close();
     this.#queue = [];
     this.#wake?.();
     try {

@@ -23,6 +23,16 @@ export type ToTeller =
   /** An endpoint's counters, to be read from now on; in the order of `Counter`. */
   | { readonly kind: "counters"; readonly endpoint: number; readonly values: Float64Array }
   | { readonly kind: "gone"; readonly endpoint: number }
+  /**
+   * The endpoint's device lives in a process that tells at the socket `path`, as `number`; other
+   * places of it count on. What is told there counts when it is more than the counters here say.
+   */
+  | {
+    readonly kind: "place";
+    readonly endpoint: number;
+    readonly path: string;
+    readonly number: number;
+  }
   | {
     readonly kind: "report";
     readonly timeNs: number;

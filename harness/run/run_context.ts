@@ -166,7 +166,7 @@ export class RunContext implements ScenarioContext {
   async faults(): Promise<readonly FaultReport[]> {
     this.#mustRun("faults");
     const faults = await this.#machine.takeFaults();
-    this.#watch?.tookFaults(faults);
+    this.#watch?.breathe();
     return faults;
   }
 

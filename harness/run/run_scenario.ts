@@ -61,7 +61,7 @@ export async function runScenario(
     return emit({ kind: "end", durationMs, metrics: NO_METRICS, errors });
   }
 
-  watch?.begin(machine, via, request.trace);
+  watch?.begin(machine, request.trace);
   const context = new RunContext({
     mode,
     via,

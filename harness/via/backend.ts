@@ -9,6 +9,7 @@ import type { GuestRam } from "../../core/memory/guest_ram.ts";
 import type { VirtualClock } from "../../core/observe/virtual_clock.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import type { PciTarget } from "../../devices/pci/pci_driver.ts";
+import type { DevicesElsewhere } from "../observe/devices_elsewhere.ts";
 import type { Metrics } from "../run/run_report.ts";
 import type { Latencies } from "../run/threshold.ts";
 import type { FaultReport, MachineIommu, MigrateOptions } from "../scenario.ts";
@@ -28,6 +29,8 @@ export interface MachineParts {
 export interface ViaBackend {
   /** The IOMMU as scenarios program it: done everywhere when it resolves. */
   readonly iommu: MachineIommu;
+  /** For who watches, when devices are in another process. */
+  readonly elsewhere?: DevicesElsewhere;
   /**
    * Plugs the device in at the next free address, with its endpoint added to the
    * IOMMU and its BARs and bus mastering enabled.

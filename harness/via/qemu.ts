@@ -27,14 +27,15 @@ import { latenciesOf } from "../machine/latencies.ts";
 import { localIommu } from "../machine/local_iommu.ts";
 import { Machine, type MachineOptions } from "../machine/machine.ts";
 import { mixSeed } from "../random.ts";
-import { type Metrics, NO_METRICS } from "../run/run_report.ts";
+import { type Metrics, NO_METRICS, sumMetrics } from "../run/run_report.ts";
 import type { Latencies } from "../run/threshold.ts";
 import type { FaultReport, MachineIommu } from "../scenario.ts";
 import { PciAgent, PciAgentError } from "../vm/pci_agent.ts";
 import type { MachineParts, ViaBackend } from "./backend.ts";
 import { MAILBOX, MAX_SCENARIO_MIB, PORTS, type QemuIommu, QemuVm } from "./qemu_vm.ts";
 import { QemuTarget } from "./qemu_target.ts";
-import type { CountersResult, Happened } from "./vfio_user_control.ts";
+import type { Happened } from "./vfio_user_control.ts";
+import { ServerEndpoints } from "./vfio_user_endpoints.ts";
 import { type ServerProcess, serverProcess } from "./vfio_user_process.ts";
 
 /** Machines of this process that are up: each is used for one run after the other. */
@@ -115,6 +116,7 @@ function mappedIn(mappings: Iterable<Mapped>, end = Infinity): Mapped[] {
 /** {@linkcode ViaBackend} over a guest. */
 class QemuBackend implements ViaBackend {
   readonly iommu: MachineIommu;
+  readonly elsewhere: ServerEndpoints = new ServerEndpoints(() => this.#collect());
   readonly #parts: MachineParts;
   readonly #options: MachineOptions;
   readonly #host: QemuVm;
@@ -122,7 +124,6 @@ class QemuBackend implements ViaBackend {
   readonly #process: ServerProcess;
   /** By requester ID. */
   readonly #slots = new Map<number, Slot>();
-  readonly #numbers = new Map<number, number>();
   #faults: FaultReport[] = [];
   /** Root ports that have a device. */
   #ports = 0;
@@ -150,6 +151,7 @@ class QemuBackend implements ViaBackend {
       nowNs,
       trace: options.trace,
     });
+    this.elsewhere.join(process);
   }
 
   async plug<Options>(type: DeviceType<Options, unknown>, options: Options): Promise<PciTarget> {
@@ -169,7 +171,7 @@ class QemuBackend implements ViaBackend {
     const address = await this.#checked(this.#host.plug(port, path));
     const endpoint = parseRequesterId(address.slice("0000:".length));
     this.#parts.iommu.addEndpoint(endpoint);
-    this.#numbers.set(number, endpoint);
+    this.elsewhere.add(this.#process, number, endpoint);
     const way = this.#options.mode === "identity" ? "sysfs" : "vfio";
     const handle = await this.#checked(this.#agent.do("open", way, address));
     const target = await QemuTarget.open({
@@ -209,11 +211,12 @@ class QemuBackend implements ViaBackend {
   }
 
   metrics(): Metrics {
-    return this.#counters()?.metrics ?? NO_METRICS;
+    return this.#process.alive ? sumMetrics(this.elsewhere.figures()) : NO_METRICS;
   }
 
   translationLatencies(): Latencies {
-    return latenciesOf(this.#counters()?.latencies ?? []);
+    const figures = this.#process.alive ? this.elsewhere.figures() : [];
+    return latenciesOf(figures.flatMap(({ latencies }) => latencies));
   }
 
   startDirtyTracking(): never {
@@ -356,10 +359,6 @@ class QemuBackend implements ViaBackend {
     this.#touched = false;
   }
 
-  #counters(): CountersResult | null {
-    return this.#process.alive ? this.#process.ask({ kind: "counters" }) : null;
-  }
-
   /** Takes over what devices did, as the mappings of now see it. */
   #happened({ faults, errors, dma }: Happened): void {
     const { iommu, deviceError } = this.#parts;
@@ -369,19 +368,21 @@ class QemuBackend implements ViaBackend {
       deviceError(name, error);
     }
     for (const [number, pasid, iova, access, reason, timeNs] of faults) {
-      const endpoint = this.#numbers.get(number) ?? number;
-      this.#faults.push({
+      const endpoint = this.elsewhere.of(this.#process, number);
+      const fault = {
         endpoint,
         pasid: pasid < 0 ? null : pasid,
         iova: iova as Iova,
         access,
         reason: faultName(this.#reason(endpoint, iova, access, reason as Fault)),
         timeNs,
-      });
+      };
+      this.#faults.push(fault);
+      this.elsewhere.fault(fault);
     }
     if (!iommu.trace.on) return;
     for (const [timeNs, kind, number, pasid, iova, length, result] of dma) {
-      const endpoint = this.#numbers.get(number) ?? number;
+      const endpoint = this.elsewhere.of(this.#process, number);
       const target = result < 0
         ? this.#reason(endpoint, iova, kind + 1, result as Fault)
         : this.#target(endpoint, iova);

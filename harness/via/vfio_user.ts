@@ -13,14 +13,12 @@
 import { Fault, faultName, type Iova, type Status } from "../../core/address.ts";
 import type { Mapping } from "../../core/iommu/address_space.ts";
 import type { Iommu } from "../../core/iommu/iommu.ts";
-import type { Memory } from "../../core/memory/memory.ts";
 import { formatRequesterId, requesterId } from "../../devices/pci/bdf.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import { liveDescriptors, liveMappings } from "../../protocols/linux/mod.ts";
 import {
   ClientIommu,
-  dmaService,
   isUnsupported,
   joinTickets,
   RemoteFunction,
@@ -38,12 +36,12 @@ import { type Metrics, NO_METRICS, sumMetrics } from "../run/run_report.ts";
 import type { Latencies } from "../run/threshold.ts";
 import type { FaultReport, MachineIommu, MigrateOptions } from "../scenario.ts";
 import type { MachineParts, ViaBackend } from "./backend.ts";
-import { eitherHandler, LeavingMemory } from "./leaving_memory.ts";
 import { RemoteBars } from "./remote_bars.ts";
 import { SharedRam } from "./shared_ram.ts";
-import { type CountersResult, type Happened, MAX_DMA_MAPS } from "./vfio_user_control.ts";
+import { type Happened, MAX_DMA_MAPS } from "./vfio_user_control.ts";
 import { type Home, VfioUserDevice } from "./vfio_user_device.ts";
-import { isWhole, VfioUserDirty } from "./vfio_user_dirty.ts";
+import { VfioUserDirty } from "./vfio_user_dirty.ts";
+import { ServerEndpoints } from "./vfio_user_endpoints.ts";
 import { group, served, type ServerProcess, serverProcess } from "./vfio_user_process.ts";
 
 /**
@@ -60,16 +58,6 @@ const { VFIO_DEVICE_STATE_STOP_COPY: STOP_COPY, VFIO_DEVICE_STATE_RUNNING: RUNNI
   VfioDeviceMigState;
 const { VFIO_DEVICE_STATE_RESUMING: RESUMING, VFIO_DEVICE_STATE_PRE_COPY: PRE_COPY } =
   VfioDeviceMigState;
-
-/** A process that has a machine of this run. */
-interface Host {
-  readonly process: ServerProcess;
-  /** The devices that live there, by their numbers there. */
-  readonly devices: Map<number, VfioUserDevice>;
-}
-
-/** What a device reaches, and what it may reach still. */
-type Memories = readonly [now: Memory<Iova>, leaving: Memory<Iova>];
 
 /** How a device is made, here or elsewhere. */
 interface Recipe {
@@ -105,6 +93,7 @@ export async function buildVfioUserMachine(options: MachineOptions): Promise<Mac
 /** {@linkcode ViaBackend} over server processes. */
 class VfioUserBackend implements ViaBackend {
   readonly iommu: MachineIommu;
+  readonly elsewhere: ServerEndpoints = new ServerEndpoints(() => this.#collect());
   readonly #parts: MachineParts;
   readonly #options: MachineOptions;
   readonly #memory: SharedRam;
@@ -113,12 +102,11 @@ class VfioUserBackend implements ViaBackend {
   readonly #dirty: VfioUserDirty;
   readonly #bars = new RemoteBars();
   readonly #startedMs = performance.now();
-  readonly #leaving: LeavingMemory;
-  readonly #memories = new Map<number, Memories>();
   /** By requester ID. */
   readonly #devices = new Map<number, VfioUserDevice>();
   readonly #recipes = new Map<number, Recipe>();
-  readonly #hosts: (Host | undefined)[] = [];
+  /** Processes that have a machine of this run. */
+  readonly #hosts: (ServerProcess | undefined)[] = [];
   #faults: FaultReport[] = [];
   /** Devices may have done something that has not been asked for. */
   #touched = false;
@@ -142,7 +130,6 @@ class VfioUserBackend implements ViaBackend {
     this.#memory = memory;
     this.#before = before;
     this.#client = new ClientIommu(parts.iommu, memory.regions);
-    this.#leaving = new LeavingMemory(parts.ram, parts.clock);
     this.#dirty = new VfioUserDirty(parts.iommu, parts.ram, this.#descriptors);
     this.iommu = this.#control();
     this.#begin(0, process);
@@ -157,12 +144,12 @@ class VfioUserBackend implements ViaBackend {
     const endpoint = this.#nextFree();
     const name = `${type.type} at ${formatRequesterId(endpoint)}`;
     const recipe = { type: type.type, module: type.module, options: options ?? null };
-    const memories = [iommu.addEndpoint(endpoint).memory, this.#leaving.of(endpoint)] as const;
-    this.#memories.set(endpoint, memories);
+    iommu.addEndpoint(endpoint);
     const host = this.#hosts[0]!;
     let home: Omit<Home, "fn"> | null = null;
     try {
-      home = await this.#make(host, recipe, name, memories);
+      home = await this.#make(host, recipe, name, endpoint);
+      this.elsewhere.add(host, home.endpoint, endpoint);
       const { client } = home;
       const descriptors = this.#descriptors;
       client.wait(this.#client.connect(endpoint, client, { descriptors }));
@@ -179,16 +166,14 @@ class VfioUserBackend implements ViaBackend {
       await this.#bars.assign(device);
       this.#devices.set(endpoint, device);
       this.#recipes.set(endpoint, recipe);
-      host.devices.set(home.endpoint, device);
       this.#dirty.log(device);
       return device;
     } catch (error) {
       if (home !== null) {
         home.client.close();
-        if (host.process.alive) host.process.do({ kind: "unplug", endpoint: home.endpoint });
+        if (host.alive) host.do({ kind: "unplug", endpoint: home.endpoint });
       }
       this.#client.disconnect(endpoint);
-      this.#leaving.forget(endpoint);
       iommu.removeEndpoint(endpoint);
       throw error;
     }
@@ -227,10 +212,10 @@ class VfioUserBackend implements ViaBackend {
     this.#collect();
     this.#dirty.collect(device);
 
-    const from = this.#hosts.findIndex((host) => host?.process === old.process);
+    const from = this.#hosts.indexOf(old.process);
     const host = await this.#host(from === 0 ? 1 : 0);
-    const memories = this.#memories.get(endpoint)!;
-    const next = await this.#make(host, this.#recipes.get(endpoint)!, name, memories);
+    const next = await this.#make(host, this.#recipes.get(endpoint)!, name, endpoint);
+    this.elsewhere.add(host, next.endpoint, endpoint);
     const { client } = next;
     try {
       client.wait(this.#client.connect(endpoint, client, { descriptors: this.#descriptors }));
@@ -239,16 +224,14 @@ class VfioUserBackend implements ViaBackend {
       client.wait(client.features.setState(RUNNING));
     } catch (error) {
       client.close();
-      host.process.do({ kind: "unplug", endpoint: next.endpoint });
+      host.do({ kind: "unplug", endpoint: next.endpoint });
       wait(features.setState(RUNNING));
       wait(this.#client.connect(endpoint, old.client, { descriptors: this.#descriptors }));
       throw new Error(`Cannot migrate ${name}: its new home refuses its state`, { cause: error });
     }
     // The old one must not run again when its client goes.
     old.process.do({ kind: "unplug", endpoint: old.endpoint });
-    this.#hosts[from]!.devices.delete(old.endpoint);
     await device.move({ ...next, fn: this.#open(endpoint, client) });
-    host.devices.set(next.endpoint, device);
     this.#dirty.log(device);
     this.#touched = true;
   }
@@ -258,7 +241,7 @@ class VfioUserBackend implements ViaBackend {
     if (!(ms >= 0)) clock.advance(ms);
     this.#settleMaps();
     const late = this.#late;
-    for (const host of this.#hosts) host?.process.do({ kind: "advance", ms });
+    for (const host of this.#hosts) host?.do({ kind: "advance", ms });
     clock.advance(ms);
     this.#touched = false;
     // An answer that left before is there by now.
@@ -273,11 +256,12 @@ class VfioUserBackend implements ViaBackend {
   }
 
   metrics(): Metrics {
-    return sumMetrics(this.#counters());
+    return this.#alive ? sumMetrics(this.elsewhere.figures()) : NO_METRICS;
   }
 
   translationLatencies(): Latencies {
-    return latenciesOf(this.#counters().flatMap(({ latencies }) => latencies));
+    const figures = this.#alive ? this.elsewhere.figures() : [];
+    return latenciesOf(figures.flatMap(({ latencies }) => latencies));
   }
 
   startDirtyTracking(): void {
@@ -298,13 +282,13 @@ class VfioUserBackend implements ViaBackend {
 
   async settle(): Promise<void> {
     for (const host of this.#hosts) {
-      if (host?.process.alive === true) await host.process.doLater({ kind: "settle" });
+      if (host?.alive === true) await host.doLater({ kind: "settle" });
     }
   }
 
   async lost(): Promise<string | null> {
     for (const host of this.#hosts) {
-      const lost = await host?.process.lost() ?? null;
+      const lost = await host?.lost() ?? null;
       if (lost !== null) return lost;
     }
     return null;
@@ -314,9 +298,8 @@ class VfioUserBackend implements ViaBackend {
     this.#closed = true;
     const left: string[] = [];
     for (const device of this.#devices.values()) device.close();
-    for (const host of this.#hosts) {
-      if (host === undefined || !host.process.alive) continue;
-      const { process } = host;
+    for (const process of this.#hosts) {
+      if (process === undefined || !process.alive) continue;
       const found = (await process.endMachine()).map((what) => `the server process has ${what}`);
       process.onHappened = () => {};
       left.push(...found);
@@ -326,14 +309,14 @@ class VfioUserBackend implements ViaBackend {
     this.#memory[Symbol.dispose]();
     const descriptors = liveDescriptors() - this.#before.descriptors;
     const mappings = liveMappings() - this.#before.mappings;
-    const lost = this.#hosts.some((host) => host?.process.alive === false);
+    const lost = this.#hosts.some((host) => host?.alive === false);
     if (!lost && descriptors !== 0) left.push(`the client has ${descriptors} descriptors more`);
     if (mappings !== 0) left.push(`the client has ${mappings} mappings more`);
     if (left.length > 0) throw new Error(`Something is left behind: ${left.join("; ")}`);
   }
 
   get #alive(): boolean {
-    return this.#hosts.every((host) => host === undefined || host.process.alive);
+    return this.#hosts.every((host) => host === undefined || host.alive);
   }
 
   /** The machine's IOMMU: its own tables, and the servers. */
@@ -362,7 +345,7 @@ class VfioUserBackend implements ViaBackend {
         this.#beforeChange(devices);
         const gone = this.#reached(devices);
         const ticket = client.attach(endpoint, domain);
-        this.#leave(devices, gone, ticket);
+        this.#lose(devices, gone);
         await this.#answered(ticket);
         for (const device of devices) this.#dirty.log(device);
       },
@@ -371,7 +354,7 @@ class VfioUserBackend implements ViaBackend {
         this.#beforeChange(devices);
         const gone = this.#reached(devices);
         const ticket = client.detach(endpoint);
-        this.#leave(devices, gone, ticket);
+        this.#lose(devices, gone);
         await this.#answered(ticket);
       },
       map: async (domain, iova, gpa, length, access) => {
@@ -392,7 +375,7 @@ class VfioUserBackend implements ViaBackend {
         this.#beforeChange(devices);
         const gone = devices.length === 0 ? [] : mappingsIn(iommu, domain, iova, length);
         const ticket = client.unmap(domain, iova, length);
-        this.#leave(devices, gone, ticket);
+        this.#lose(devices, gone);
         const bytes = await this.#answered(ticket);
         this.#collectIdle(devices);
         return bytes;
@@ -444,19 +427,10 @@ class VfioUserBackend implements ViaBackend {
     return [...this.#parts.iommu.endpoint(device.endpoint).domain?.space.mappings() ?? []];
   }
 
-  /** Devices lose these mappings, and have lost them when `ticket` is done. */
-  #leave(
-    devices: readonly VfioUserDevice[],
-    mappings: readonly Mapping[],
-    ticket: Ticket<unknown>,
-  ): void {
-    // What servers have mapped they reach by themselves until they have answered.
-    const byMessage = this.#descriptors === "withhold"
-      ? mappings
-      : mappings.filter((mapping) => !isWhole(mapping));
+  /** Devices lose these mappings: what they have written there is still to be asked for. */
+  #lose(devices: readonly VfioUserDevice[], mappings: readonly Mapping[]): void {
     for (const device of devices) {
       if (device.logging === "on") this.#dirty.unmapped(device, mappings);
-      this.#leaving.leave(device.endpoint, byMessage, ticket);
     }
   }
 
@@ -484,21 +458,21 @@ class VfioUserBackend implements ViaBackend {
 
   #collect(): void {
     if (!this.#touched) return;
-    for (const host of this.#hosts) host?.process.do({ kind: "sync" });
+    for (const host of this.#hosts) host?.do({ kind: "sync" });
     this.#touched = false;
   }
 
-  #begin(index: number, process: ServerProcess): Host {
-    const host: Host = { process, devices: new Map() };
-    this.#hosts[index] = host;
-    process.onHappened = (happened) => this.#happened(host, happened);
+  #begin(index: number, process: ServerProcess): ServerProcess {
+    this.#hosts[index] = process;
+    process.onHappened = (happened) => this.#happened(process, happened);
     const { seed, trace } = this.#options;
     const { nowNs } = this.#parts.clock;
     process.do({ kind: "begin", seed: mixSeed(seed, "server", index), nowNs, trace });
-    return host;
+    this.elsewhere.join(process);
+    return process;
   }
 
-  async #host(index: number): Promise<Host> {
+  async #host(index: number): Promise<ServerProcess> {
     const there = this.#hosts[index];
     if (there !== undefined) return there;
     const before = liveDescriptors();
@@ -510,22 +484,23 @@ class VfioUserBackend implements ViaBackend {
 
   /** A device that listens, and a connection to it. */
   async #make(
-    { process }: Host,
+    process: ServerProcess,
     recipe: Recipe,
     name: string,
-    memories: Memories,
+    number: number,
   ): Promise<Omit<Home, "fn">> {
     const path = process.nextSocket();
     const { endpoint } = await process.askLater({ kind: "plug", ...recipe, name, path });
     try {
-      return { process, endpoint, client: this.#connect(path, name, memories) };
+      return { process, endpoint, client: this.#connect(path, name, number) };
     } catch (error) {
       process.do({ kind: "unplug", endpoint });
       throw error;
     }
   }
 
-  #connect(path: string, name: string, [memory, leaving]: Memories): VfioUserClient {
+  #connect(path: string, name: string, endpoint: number): VfioUserClient {
+    const { iommu, ram } = this.#parts;
     const { variant, messages } = this.#options;
     const { max_data_xfer_size, max_msg_fds } = OUR_CAPABILITIES;
     const startedMs = this.#startedMs;
@@ -538,10 +513,7 @@ class VfioUserBackend implements ViaBackend {
         max_msg_fds: variant === "messages" ? 0 : max_msg_fds,
         twin_socket: { supported: variant === "twin-socket", fd_index: null },
       },
-      handlers: eitherHandler(
-        untraced(this.#parts.iommu, dmaService(memory, max_data_xfer_size)),
-        dmaService(leaving, max_data_xfer_size),
-      ),
+      handlers: untraced(iommu, this.#client.service(endpoint, ram, max_data_xfer_size)),
       ...(messages === undefined ? {} : {
         tap: ({ direction, bytes, descriptors = 0 }) =>
           messages({
@@ -568,15 +540,8 @@ class VfioUserBackend implements ViaBackend {
     }
   }
 
-  #counters(): CountersResult[] {
-    if (!this.#alive) return [{ metrics: NO_METRICS, latencies: [] }];
-    return this.#hosts.flatMap((host) => {
-      return host === undefined ? [] : [host.process.ask({ kind: "counters" })];
-    });
-  }
-
   /** Takes over what devices did, as the mappings of now see it. */
-  #happened({ devices }: Host, { faults, errors, dma, dropped }: Happened): void {
+  #happened(process: ServerProcess, { faults, errors, dma, dropped }: Happened): void {
     const { iommu, deviceError } = this.#parts;
     for (const [name, text] of errors) {
       const error = new Error(text.split("\n", 1)[0]);
@@ -584,20 +549,22 @@ class VfioUserBackend implements ViaBackend {
       deviceError(name, error);
     }
     for (const [number, pasid, iova, access, reason, timeNs] of faults) {
-      const endpoint = devices.get(number)?.endpoint ?? number;
-      this.#faults.push({
+      const endpoint = this.elsewhere.of(process, number);
+      const fault = {
         endpoint,
         pasid: pasid < 0 ? null : pasid,
         iova: iova as Iova,
         access,
         reason: faultName(this.#reason(endpoint, iova, access, reason as Fault)),
         timeNs,
-      });
+      };
+      this.#faults.push(fault);
+      this.elsewhere.fault(fault);
     }
     if (!iommu.trace.on) return;
     this.#dropped += dropped;
     for (const [timeNs, kind, number, pasid, iova, length, result] of dma) {
-      const endpoint = devices.get(number)?.endpoint ?? number;
+      const endpoint = this.elsewhere.of(process, number);
       const target = result < 0
         ? this.#reason(endpoint, iova, kind + 1, result as Fault)
         : this.#target(endpoint, iova);

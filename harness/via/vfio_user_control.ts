@@ -10,7 +10,8 @@
  */
 
 import * as v from "valibot";
-import type { EndpointMetrics } from "../../core/observe/counters.ts";
+import type { EndpointFigures } from "../observe/endpoint_figures.ts";
+import { MetricsSchema } from "../run/run_report.ts";
 
 /** What both ends announce: scenarios map more than the 65 535 ranges of the specification's default. */
 export const MAX_DMA_MAPS: number = 2 ** 20;
@@ -46,6 +47,13 @@ export type ControlRequest =
   | { readonly kind: "inspect"; readonly endpoint: number }
   /** Answered by {@linkcode CountersResult}. */
   | { readonly kind: "counters" }
+  /** Answered by {@linkcode LookResult}. Begins the next sample of DMA. */
+  | { readonly kind: "look" }
+  /**
+   * From now until the machine's end a thread of its own tells the counters at the socket `path`, also
+   * while the devices keep theirs busy: see `vfio_user_teller.ts`.
+   */
+  | { readonly kind: "tell"; readonly path: string }
   /** Takes the machine down. Answered by {@linkcode EndResult}. */
   | { readonly kind: "end" };
 
@@ -57,8 +65,8 @@ export interface ControlMessage {
 
 /** A fault as the server recorded it: endpoint, PASID or -1, IOVA, access, reason, time. */
 export type FaultTuple = readonly [number, number, number, number, number, number];
-/** A DMA of the trace: time, kind, endpoint, PASID or -1, IOVA, length, fault or 0. */
-export type DmaTuple = readonly [number, number, number, number, number, number, number];
+/** An event of the trace: time, kind, endpoint, PASID or -1, IOVA, length, fault or 0. */
+export type TraceTuple = readonly [number, number, number, number, number, number, number];
 
 /** What an answer brings with it: all that has happened since the last one. */
 export interface Happened {
@@ -66,7 +74,7 @@ export interface Happened {
   readonly faults: readonly FaultTuple[];
   /** Errors of device models: which device, and the error as text. */
   readonly errors: readonly (readonly [string, string])[];
-  readonly dma: readonly DmaTuple[];
+  readonly dma: readonly TraceTuple[];
   /** DMA that the trace no longer held. */
   readonly dropped: number;
 }
@@ -91,11 +99,14 @@ export interface InspectResult {
   readonly state: Record<string, unknown>;
 }
 
-/** Of `counters`: of all devices together, those that went included. */
+/** Of `counters`: each device by its number in the server's IOMMU, those that went included. */
 export interface CountersResult {
-  readonly metrics: EndpointMetrics;
-  /** Translations by duration: upper bound in nanoseconds and count. */
-  readonly latencies: readonly { readonly belowNs: number; readonly count: number }[];
+  readonly endpoints: readonly EndpointFigures[];
+}
+
+/** Of `look`: also a sample of DMA since the last one, with invalidations and page requests. */
+export interface LookResult extends CountersResult {
+  readonly events: readonly TraceTuple[];
 }
 
 /** Of `end`: what is left that was not there at the beginning, one text each; none when all is well. */
@@ -128,6 +139,8 @@ const RequestSchema: v.GenericSchema<ControlRequest> = v.variant("kind", [
   v.strictObject({ kind: v.literal("settle") }),
   v.strictObject({ kind: v.literal("inspect"), endpoint: count }),
   v.strictObject({ kind: v.literal("counters") }),
+  v.strictObject({ kind: v.literal("look") }),
+  v.strictObject({ kind: v.literal("tell"), path: text }),
   v.strictObject({ kind: v.literal("end") }),
 ]);
 
@@ -136,13 +149,17 @@ const MessageSchema: v.GenericSchema<ControlMessage> = v.strictObject({
   request: RequestSchema,
 });
 
+const TraceSchema = v.array(
+  v.strictTuple([count, count, count, integer, count, count, integer]),
+);
+
 const ReplySchema: v.GenericSchema<ControlReply> = v.strictObject({
   id: count,
   result: v.exactOptional(v.unknown()),
   error: v.exactOptional(v.strictObject({ name: text, message: text })),
   faults: v.array(v.strictTuple([count, integer, count, count, integer, count])),
   errors: v.array(v.strictTuple([text, text])),
-  dma: v.array(v.strictTuple([count, count, count, integer, count, count, integer])),
+  dma: TraceSchema,
   dropped: count,
 });
 
@@ -150,18 +167,19 @@ const PlugSchema: v.GenericSchema<PlugResult> = v.strictObject({ endpoint: count
 const InspectSchema: v.GenericSchema<InspectResult> = v.strictObject({
   state: v.record(v.string(), v.unknown()),
 });
+const FiguresSchema: v.GenericSchema<EndpointFigures> = v.strictObject({
+  endpoint: count,
+  metrics: MetricsSchema,
+  latencies: v.array(v.strictObject({ belowNs: count, count })),
+  latencySumNs: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  faultsLost: count,
+});
 const CountersSchema: v.GenericSchema<CountersResult> = v.strictObject({
-  metrics: v.strictObject({
-    translations: count,
-    iotlbHits: count,
-    iotlbMisses: count,
-    faults: count,
-    pageRequests: count,
-    invalidations: count,
-    dmaReadBytes: count,
-    dmaWriteBytes: count,
-  }),
-  latencies: v.array(v.strictObject({ belowNs: v.number(), count })),
+  endpoints: v.array(FiguresSchema),
+});
+const LookSchema: v.GenericSchema<LookResult> = v.strictObject({
+  endpoints: v.array(FiguresSchema),
+  events: TraceSchema,
 });
 const EndSchema: v.GenericSchema<EndResult> = v.strictObject({ left: v.array(text) });
 
@@ -170,6 +188,7 @@ export interface Results {
   readonly plug: PlugResult;
   readonly inspect: InspectResult;
   readonly counters: CountersResult;
+  readonly look: LookResult;
   readonly end: EndResult;
 }
 
@@ -177,6 +196,7 @@ const RESULTS: { readonly [Kind in keyof Results]: v.GenericSchema<Results[Kind]
   plug: PlugSchema,
   inspect: InspectSchema,
   counters: CountersSchema,
+  look: LookSchema,
   end: EndSchema,
 };
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { NO_METRICS } from "../run/run_report.ts";
 import { type ControlRequest, parseReply, parseRequest, parseResult } from "./vfio_user_control.ts";
 
 const REQUESTS: readonly ControlRequest[] = [
@@ -17,6 +18,8 @@ const REQUESTS: readonly ControlRequest[] = [
   { kind: "settle" },
   { kind: "inspect", endpoint: 1 },
   { kind: "counters" },
+  { kind: "look" },
+  { kind: "tell", path: "/tmp/1.sock" },
   { kind: "end" },
 ];
 
@@ -62,4 +65,26 @@ Deno.test("parseResult() checks a result by its request", () => {
   assertEquals(parseResult("plug", { endpoint: 3 }), { endpoint: 3 });
   assertThrows(() => parseResult("plug", {}), Error, "Cannot read a result of plug");
   assertEquals(parseResult("end", { left: ["a file"] }).left, ["a file"]);
+});
+
+Deno.test("parseResult() reads figures by endpoint, and the sample of a look", () => {
+  const figures = {
+    endpoint: 1,
+    metrics: NO_METRICS,
+    latencies: [{ belowNs: 2 ** 48, count: 3 }],
+    latencySumNs: 7.25,
+    faultsLost: 0,
+  };
+  const counters = { endpoints: [figures] };
+  const look = { ...counters, events: [[5, 0, 1, -1, 0x1000, 8, 0], [5, 1, 1, -1, 0, 0, -1]] };
+  assertEquals<unknown>(parseResult("counters", counters), counters);
+  assertEquals<unknown>(parseResult("look", look), look);
+  for (
+    const bad of [
+      { endpoints: [{ ...figures, faultsLost: -1 }] },
+      { endpoints: [{ ...figures, latencySumNs: "7" }] },
+      { endpoints: [{ ...figures, metrics: { ...NO_METRICS, faults: 0.5 } }] },
+    ]
+  ) assertThrows(() => parseResult("counters", bad), Error, "Cannot read a result of counters");
+  assertThrows(() => parseResult("look", counters), Error, "Cannot read a result of look");
 });

@@ -5,42 +5,40 @@
  */
 
 import { isFault } from "../../core/address.ts";
-import type { EndpointMetrics } from "../../core/observe/counters.ts";
-import { TraceKind, TraceRing } from "../../core/observe/trace.ts";
+import { type TraceEvent, TraceKind, TraceRing } from "../../core/observe/trace.ts";
 import { VirtualClock } from "../../core/observe/virtual_clock.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
-import { Reactor } from "../../protocols/linux/mod.ts";
+import type { Reactor } from "../../protocols/linux/mod.ts";
 import {
   SERVER_CAPABILITIES,
   ServerMachine,
   VfioUserServer,
 } from "../../protocols/vfio_user/server/mod.ts";
 import { advanceClock } from "../machine/advance.ts";
-import { sumMetrics } from "../run/run_report.ts";
+import { DmaLook, LOOK_CAPACITY } from "../observe/dma_look.ts";
+import { type EndpointFigures, figuresOf } from "../observe/endpoint_figures.ts";
 import { describeError } from "../run/describe_error.ts";
 import {
   type ControlRequest,
   type CountersResult,
-  type DmaTuple,
   type Happened,
   type InspectResult,
+  type LookResult,
   MAX_DMA_MAPS,
   type PlugResult,
+  type TraceTuple,
 } from "./vfio_user_control.ts";
+import { CountersTeller } from "./vfio_user_counters.ts";
 
 /** DMA that one answer brings at most. */
 const TRACE_CAPACITY = 65536;
+/** Events that a look brings at most. With every DMA traced there are more of them than a sample wants. */
+const LOOK_EVENTS = 1024;
 
 const CAPABILITIES: typeof SERVER_CAPABILITIES = {
   ...SERVER_CAPABILITIES,
   max_dma_maps: MAX_DMA_MAPS,
 };
-
-/** A reactor on which devices live in scenario time. */
-export class ScenarioReactor extends Reactor {
-  /** Of the machine that is there now. */
-  override clock: VirtualClock = new VirtualClock();
-}
 
 type Plug = Extract<ControlRequest, { readonly kind: "plug" }>;
 
@@ -49,21 +47,31 @@ export class VfioUserHost {
   readonly #machine: ServerMachine;
   readonly #clock = new VirtualClock();
   readonly #trace: TraceRing;
+  readonly #tracing: "on" | "off";
   #traced = 0;
+  #look: DmaLook | null = null;
+  #teller: CountersTeller | null = null;
   readonly #servers = new Map<number, VfioUserServer>();
   readonly #errors: (readonly [string, string])[] = [];
   /** Of devices that went. */
-  #metrics: EndpointMetrics[] = [];
-  readonly #latencies = new Map<number, number>();
+  readonly #gone: EndpointFigures[] = [];
 
   constructor(
-    reactor: ScenarioReactor,
+    reactor: Reactor,
     options: { readonly seed: number; readonly nowNs: number; readonly trace: "on" | "off" },
   ) {
     this.#clock.advance(options.nowNs / 1e6);
-    reactor.clock = this.#clock;
-    this.#trace = new TraceRing(options.trace === "on" ? TRACE_CAPACITY : 1, options.trace);
-    this.#machine = new ServerMachine({ reactor, seed: options.seed, trace: this.#trace });
+    this.#tracing = options.trace;
+    this.#trace = new TraceRing(
+      options.trace === "on" ? TRACE_CAPACITY : LOOK_CAPACITY,
+      options.trace,
+    );
+    this.#machine = new ServerMachine({
+      reactor,
+      clock: this.#clock,
+      seed: options.seed,
+      trace: this.#trace,
+    });
   }
 
   /** Records an error of a model. */
@@ -80,16 +88,20 @@ export class VfioUserHost {
       onError: (error) => this.deviceError(name, error),
     });
     this.#servers.set(server.endpoint, server);
+    this.#tellOf(server.endpoint);
     return { endpoint: server.endpoint };
   }
 
   unplug(endpoint: number): void {
     const server = this.#server(endpoint);
-    const { counters, latency } = this.#machine.iommu.endpoint(endpoint);
-    this.#metrics.push(counters.snapshot());
-    for (const { belowNs, count } of latency.snapshot()) this.#count(belowNs, count);
+    const owner = this.#machine.iommu.endpoint(endpoint);
+    this.#gone.push(figuresOf(owner));
+    const { values } = owner.counters;
+    const done = values.slice();
     this.#servers.delete(endpoint);
     server[Symbol.dispose]();
+    // That its mappings go with it is none of its doing, and another thread may go on reading.
+    values.set(done);
   }
 
   advance(ms: number): void {
@@ -103,31 +115,34 @@ export class VfioUserHost {
   }
 
   counters(): CountersResult {
-    const endpoints = [...this.#machine.iommu.endpoints];
-    const gone = new Map(this.#latencies);
-    for (const { latency } of endpoints) {
-      for (const { belowNs, count } of latency.snapshot()) {
-        gone.set(belowNs, (gone.get(belowNs) ?? 0) + count);
-      }
-    }
-    const all = [...this.#metrics, ...endpoints.map(({ counters }) => counters.snapshot())];
-    return {
-      metrics: sumMetrics(all.map((metrics) => ({ metrics }))),
-      latencies: [...gone].map(([belowNs, count]) => ({ belowNs, count })),
-    };
+    return { endpoints: [...this.#gone, ...[...this.#machine.iommu.endpoints].map(figuresOf)] };
+  }
+
+  look(): LookResult {
+    this.#look ??= new DmaLook(this.#trace, this.#tracing);
+    this.#look.end();
+    const events = [...this.#look.events(LOOK_EVENTS)].map(tupleOf);
+    this.#look.begin();
+    return { ...this.counters(), events };
+  }
+
+  /** Tells the counters at `path`, until the end. */
+  tell(path: string): void {
+    this.#teller?.close();
+    this.#teller = new CountersTeller(path);
+    for (const endpoint of this.#servers.keys()) this.#tellOf(endpoint);
   }
 
   /** What has happened since the last call. */
   happened(): Happened {
-    const dma: DmaTuple[] = [];
+    const dma: TraceTuple[] = [];
     let dropped = 0;
-    if (this.#trace.on) {
+    if (this.#tracing === "on") {
       dropped = Math.max(0, this.#trace.dropped - this.#traced);
       for (const event of this.#trace.events(this.#traced)) {
         // Mappings and the like are traced where they are made.
         if (event.kind !== TraceKind.DMA_READ && event.kind !== TraceKind.DMA_WRITE) continue;
-        const { timeNs, kind, endpoint, pasid, iova, length, result } = event;
-        dma.push([timeNs, kind, endpoint, pasid, iova, length, isFault(result) ? result : 0]);
+        dma.push(tupleOf(event));
       }
       this.#traced = this.#trace.recorded;
     }
@@ -139,6 +154,8 @@ export class VfioUserHost {
 
   /** Takes all devices away. */
   end(): void {
+    this.#teller?.close();
+    this.#teller = null;
     for (const endpoint of [...this.#servers.keys()]) this.unplug(endpoint);
   }
 
@@ -161,7 +178,11 @@ export class VfioUserHost {
     return server;
   }
 
-  #count(belowNs: number, count: number): void {
-    this.#latencies.set(belowNs, (this.#latencies.get(belowNs) ?? 0) + count);
+  #tellOf(endpoint: number): void {
+    this.#teller?.add(endpoint, this.#machine.iommu.endpoint(endpoint).counters.values);
   }
+}
+
+function tupleOf({ timeNs, kind, endpoint, pasid, iova, length, result }: TraceEvent): TraceTuple {
+  return [timeNs, kind, endpoint, pasid, iova, length, isFault(result) ? result : 0];
 }

@@ -18,6 +18,7 @@ import {
   liveMappings,
   POLLIN,
   POLLOUT,
+  Reactor,
   type UnixStream,
 } from "../../protocols/linux/mod.ts";
 import { describeError } from "../run/describe_error.ts";
@@ -25,7 +26,7 @@ import { JsonLines, MAX_LINE } from "./json_lines.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { removeDirectory } from "./remove_directory.ts";
 import { type ControlReply, type ControlRequest, parseRequest } from "./vfio_user_control.ts";
-import { ScenarioReactor, VfioUserHost } from "./vfio_user_host.ts";
+import { VfioUserHost } from "./vfio_user_host.ts";
 
 const [controlPath = "", nonce = ""] = Deno.args;
 const NOTHING: Pick<ControlReply, "faults" | "errors" | "dma" | "dropped"> = {
@@ -35,7 +36,7 @@ const NOTHING: Pick<ControlReply, "faults" | "errors" | "dma" | "dropped"> = {
   dropped: 0,
 };
 
-const reactor = new ScenarioReactor({
+const reactor = new Reactor({
   onError: (error) => {
     if (host === null) throw error;
     host.deviceError("the server", error);
@@ -123,6 +124,11 @@ function execute(request: ControlRequest): unknown | (() => Promise<unknown>) {
       return machine().inspect(request.endpoint);
     case "counters":
       return machine().counters();
+    case "look":
+      return machine().look();
+    case "tell":
+      machine().tell(request.path);
+      return {};
     case "settle":
       return async () => {
         // Rejections that nobody handles surface once the tasks now queued have run.
