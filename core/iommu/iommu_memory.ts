@@ -22,6 +22,7 @@ import type { RamRegion } from "../memory/ram_region.ts";
 import type { Clock } from "../observe/clock.ts";
 import { Counter } from "../observe/counters.ts";
 import { TraceKind, type TraceRing } from "../observe/trace.ts";
+import { RUN as FOUND_RUN, SOUGHT, TARGET } from "./translation_table.ts";
 import type { DmaContext } from "./endpoint.ts";
 import { DmaPin } from "./in_flight.ts";
 
@@ -124,8 +125,8 @@ export class IommuMemory implements Memory<Iova> {
 
   writeU64(iova: Iova, value: number): Status {
     this.#long[BASE] = iova;
-    const high = Math.floor(value / 2 ** 32);
-    return this.#writeU64(iova & (PAGE_SIZE - 1), value | 0, high);
+    this.#long[VALUE] = value;
+    return this.#writeU64(iova & (PAGE_SIZE - 1));
   }
 
   atomicLoad(iova: Iova, size: ScalarSize): number {
@@ -298,7 +299,10 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #writeU64(offset: number, low: number, high: number): Status {
+  #writeU64(offset: number): Status {
+    const value = this.#long[VALUE]!;
+    const low = value | 0;
+    const high = Math.floor(value / 2 ** 32);
     const region = offset > PAGE_SIZE - 8 ? null : this.#region(Access.WRITE);
     if (region === null) {
       this.#scratchView.setUint32(0, low, true);
@@ -438,10 +442,12 @@ export class IommuMemory implements Memory<Iova> {
     const space = context.space;
     if (space !== null) {
       const { table } = space;
-      const status = table.locate(long[BASE]! + done, access, wanted, this.#counters);
+      const { place } = table;
+      place[SOUGHT] = long[BASE]! + done;
+      const status = table.locatePlace(access, wanted, this.#counters);
       if (status !== 0) return status;
-      long[GPA] = table.target;
-      long[RUN] = table.run;
+      long[GPA] = place[TARGET]!;
+      long[RUN] = place[FOUND_RUN]!;
       return 0;
     }
     if (!context.bypass) return Fault.NO_DOMAIN;

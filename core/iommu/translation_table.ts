@@ -31,9 +31,14 @@ const HOT_DELTA = 2;
 const HOT_FIRST_PAGE = 3;
 const HOT_LAST_PAGE = 4;
 const HOT_PAGE_DELTA = 5;
-const RUN = 6;
-const SOUGHT = 7;
-const TARGET = 8;
+
+// Fields of TranslationTable.place, for the same reason.
+/** The address to be translated. */
+export const SOUGHT = 0;
+/** Where it leads. */
+export const TARGET = 1;
+/** Bytes from there to the end of what is contiguous, at least 1. */
+export const RUN = 2;
 
 /**
  * What answers for a translation, the nearest first: the range that was walked to last, the cache
@@ -48,8 +53,10 @@ export type Answerer = "hot-range" | "page-cache" | "tree";
 export class TranslationTable {
   readonly #map = new IntervalMap();
   readonly #cache: PageCache;
-  /** The range of the last walk, its target minus its start, and the run of the last translation. */
-  readonly #hot = new Float64Array(9);
+  /** What {@linkcode locatePlace} is asked and answers. */
+  readonly place: Float64Array = new Float64Array(3);
+  /** The range of the last walk, and its target minus its start, in bytes and in pages. */
+  readonly #hot = new Float64Array(6);
   /** The page that {@linkcode locate} looks for. */
   readonly #pages = new Float64Array(PAGE_REGISTERS);
   #hotFlags = 0;
@@ -75,16 +82,6 @@ export class TranslationTable {
   /** The ranges, to walk. Change them only through this table. */
   get ranges(): IntervalMap {
     return this.#map;
-  }
-
-  /** Where the last {@linkcode locate} that succeeded leads. */
-  get target(): number {
-    return this.#hot[TARGET]!;
-  }
-
-  /** Bytes from there to the end of what is contiguous. At least 1. */
-  get run(): number {
-    return this.#hot[RUN]!;
   }
 
   /**
@@ -125,29 +122,19 @@ export class TranslationTable {
   }
 
   /**
-   * Translates one address into {@linkcode target} and {@linkcode run}. `wanted` is how
+   * Translates `place[SOUGHT]` into `place[TARGET]` and `place[RUN]`. `wanted` is how
    * many bytes the caller could use in one go: a hint. Counts hit or miss in
    * `counters`, as {@linkcode Counter} indexes them. @returns 0, `UNMAPPED` or `PERMISSION`
    */
-  locate(address: number, access: number, wanted: number, counters: Float64Array): Status {
-    this.#hot[SOUGHT] = address;
-    return this.#locate(access, wanted, counters);
-  }
-
-  /** As {@linkcode locate}, with the target for a result, or the fault. */
-  translate(address: number, access: number, wanted: number, counters: Float64Array): number {
-    const status = this.locate(address, access, wanted, counters);
-    return status === 0 ? this.target : status;
-  }
-
-  #locate(access: number, wanted: number, counters: Float64Array): Status {
+  locatePlace(access: number, wanted: number, counters: Float64Array): Status {
     const hot = this.#hot;
-    const address = hot[SOUGHT]!;
+    const place = this.place;
+    const address = place[SOUGHT]!;
     if (address >= hot[HOT_START]! && address <= hot[HOT_LAST]!) {
       if ((this.#hotFlags & access) === access) {
         counters[Counter.IOTLB_HITS]!++;
-        hot[RUN] = hot[HOT_LAST]! - address + 1;
-        hot[TARGET] = address + hot[HOT_DELTA]!;
+        place[RUN] = hot[HOT_LAST]! - address + 1;
+        place[TARGET] = address + hot[HOT_DELTA]!;
         return 0;
       }
     } else {
@@ -159,13 +146,25 @@ export class TranslationTable {
         const left = PAGE_SIZE - (address & (PAGE_SIZE - 1));
         if ((flags & access) === access && (wanted <= left || (flags & WIDE) === 0)) {
           counters[Counter.IOTLB_HITS]!++;
-          hot[RUN] = left;
-          hot[TARGET] = (value - flags) / VALUE_SHIFT * PAGE_SIZE + (PAGE_SIZE - left);
+          place[RUN] = left;
+          place[TARGET] = (value - flags) / VALUE_SHIFT * PAGE_SIZE + (PAGE_SIZE - left);
           return 0;
         }
       }
     }
     return this.#walk(access, counters);
+  }
+
+  /** As {@linkcode locatePlace}, of an address that is handed over. */
+  locate(address: number, access: number, wanted: number, counters: Float64Array): Status {
+    this.place[SOUGHT] = address;
+    return this.locatePlace(access, wanted, counters);
+  }
+
+  /** As {@linkcode locate}, with the target for a result, or the fault. */
+  translate(address: number, access: number, wanted: number, counters: Float64Array): number {
+    const status = this.locate(address, access, wanted, counters);
+    return status === 0 ? this.place[TARGET]! : status;
   }
 
   /** As {@linkcode locate}, past every cache. @returns the slot, or the fault */
@@ -210,14 +209,15 @@ export class TranslationTable {
   #walk(access: number, counters: Float64Array): Status {
     counters[Counter.IOTLB_MISSES]!++;
     const hot = this.#hot;
-    const address = hot[SOUGHT]!;
+    const place = this.place;
+    const address = place[SOUGHT]!;
     const map = this.#map;
     const slot = map.find(address);
     if (slot < 0) return Fault.UNMAPPED;
     if ((map.flagsOf(slot) & access) !== access) return Fault.PERMISSION;
     this.#keep(slot, Math.floor(address / PAGE_SIZE));
-    hot[RUN] = hot[HOT_LAST]! - address + 1;
-    hot[TARGET] = address + hot[HOT_DELTA]!;
+    place[RUN] = hot[HOT_LAST]! - address + 1;
+    place[TARGET] = address + hot[HOT_DELTA]!;
     return 0;
   }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Access, Fault } from "../address.ts";
 import { Counter } from "../observe/counters.ts";
-import { TranslationTable } from "./translation_table.ts";
+import { RUN, TranslationTable } from "./translation_table.ts";
 
 const PAGE = 0x1000;
 const { READ, WRITE, READ_WRITE } = Access;
@@ -34,7 +34,9 @@ Deno.test("TranslationTable.translate() is VA - virt_start + phys_start (virtio 
     for (const [address, target, run] of cases) {
       assertEquals(subject.translate(address, READ, 1, counters), target);
       // A cached page answers with what is left of the page.
-      assert(subject.run >= Math.min(run, PAGE - address % PAGE) && subject.run <= run);
+      assert(
+        subject.place[RUN]! >= Math.min(run, PAGE - address % PAGE) && subject.place[RUN]! <= run,
+      );
     }
   }
 });
@@ -84,12 +86,12 @@ Deno.test("TranslationTable: a longer access walks a wide range once, and then g
   subject.translate(0x20_0000, READ, 8, counters);
   // From the page cache, which knows of one page.
   assertEquals(subject.translate(0x10_0ff8, READ, 8, counters), 0xff8);
-  assertEquals(subject.run, 8);
+  assertEquals(subject.place[RUN]!, 8);
   assertEquals(counted(() => subject.translate(0x10_0ff8, READ, 9, counters)), [0, 1]);
-  assertEquals(subject.run, 0xf_f008);
+  assertEquals(subject.place[RUN]!, 0xf_f008);
   // A range of one page has no more to give: no walk for it.
   assertEquals(counted(() => subject.translate(0x20_0ff8, READ, 100, counters)), [1, 0]);
-  assertEquals(subject.run, 8);
+  assertEquals(subject.place[RUN]!, 8);
 });
 
 Deno.test("TranslationTable keeps targets whole up to the top of the address space, flags apart", () => {
@@ -198,7 +200,7 @@ Deno.test("TranslationTable is not stale when a smaller range takes the place of
     subject.remove(0);
     subject.insert(0x4000, 0x4fff, 0x7000, READ);
     assertEquals(subject.translate(0x4000, READ, 1, counters), 0x7000, name);
-    assertEquals(subject.run, PAGE);
+    assertEquals(subject.place[RUN]!, PAGE);
     for (const address of [0, 0x3fff, 0x5000, 0xf_f000]) {
       assertEquals(subject.translate(address, READ, 1, counters), Fault.UNMAPPED, name);
     }

@@ -87,9 +87,14 @@ export class RamRegion {
 
   /** The same, for copies, in stretches of {@linkcode MAX_STRETCH}. */
   get words(): readonly WordView[] {
-    return this.#words ??= Array.from(
-      { length: Math.ceil(this.length / MAX_STRETCH) },
-      (_, i) => new WordView(this.bytes.subarray(i * MAX_STRETCH, (i + 1) * MAX_STRETCH)),
-    );
+    return this.#words ??= stretchesOf(this.bytes);
   }
+}
+
+/** A function of its own: V8 allocates for one that could make a closure, made or not. */
+function stretchesOf(bytes: Uint8Array): WordView[] {
+  return Array.from(
+    { length: Math.ceil(bytes.length / MAX_STRETCH) },
+    (_, i) => new WordView(bytes.subarray(i * MAX_STRETCH, (i + 1) * MAX_STRETCH)),
+  );
 }

@@ -6,8 +6,8 @@
 
 import { median } from "../statistics.ts";
 
-/** Accesses between two looks at the heap: few enough that collections seldom fall in between. */
-const CHUNK = 10_000;
+/** Accesses between two looks at the heap: few enough that collections, and translations that are timed, seldom fall in between. */
+const CHUNK = 2_000;
 
 /** Bytes in use: the heap, and what hangs on it outside, as array buffers do. */
 function bytesInUse(): number {
@@ -17,8 +17,8 @@ function bytesInUse(): number {
 
 /**
  * Bytes that each access allocates: runs `access(n)`, which does `n` of them, until
- * `accesses` are done. The middle of all chunks, for in a few the engine compiles,
- * which is no access's doing. A chunk in which a collection made the heap smaller
+ * `accesses` are done. The middle of all chunks, for in a few the engine compiles, and in
+ * less than half a translation is timed, which is no access's doing. A chunk in which a collection made the heap smaller
  * says nothing; looking and calling allocate as well, more or less as the numbers looked
  * at grow, so each chunk is compared to a call that accesses nothing.
  */
