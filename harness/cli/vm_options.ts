@@ -39,14 +39,14 @@ function command(names: readonly string[]) {
     .description(
       "Boots a Linux guest in a stock QEMU with the devices plugged in, and leaves you at its console.",
     )
-    .option(
-      "-d, --device <DEVICE>",
-      `one of ${
-        names.join(", ")
-      }, or a file (with a / or ending with .ts) that exports a device made by defineDevice(); ` +
-        "may be given more than once (default: edu)",
-      collect,
-      [] as readonly string[],
+    .addOption(
+      new Option(
+        "-d, --device <DEVICE>",
+        `one of ${
+          names.join(", ")
+        }, or a file (with a / or ending with .ts) that exports a device made by ` +
+          "defineDevice(); may be given more than once",
+      ).argParser(collect).default([] as readonly string[], "edu"),
     )
     .addOption(
       new Option("--iommu <KIND>", "QEMU's IOMMU in front of the devices")
