@@ -157,7 +157,7 @@ export class RemoteMemory implements RemoteAccess {
     const sent = connection.command(id, command, 0, bodySize, rest);
     if (sent < 0) {
       // One that has gone may have sent commands before, which are still to be carried out.
-      if (sent === -Errno.EPIPE || sent === -Errno.ECONNRESET) this.#closed = true;
+      if (isGone(sent)) this.#closed = true;
       else this.#break("it does not take our commands");
       return Fault.NO_MEMORY;
     }
@@ -172,7 +172,8 @@ export class RemoteMemory implements RemoteAccess {
         return Fault.NO_MEMORY;
       }
       const received = connection.stream.receive();
-      if (received === 0) {
+      // Reset is how a client goes that has not read our command; what it sent before has come by then.
+      if (received === 0 || isGone(received)) {
         this.#closed = true;
         host.ended();
         return Fault.NO_MEMORY;
@@ -244,9 +245,13 @@ export class RemoteMemory implements RemoteAccess {
         this.#break("its socket cannot be waited for");
         return false;
       }
-      if (events > 0 && (events & POLLOUT) !== 0 && stream.flush() < 0) {
-        this.#break("it does not take our messages");
-        return false;
+      if (events > 0 && (events & POLLOUT) !== 0) {
+        const left = stream.flush();
+        if (left < 0) {
+          if (isGone(left)) this.#closed = true;
+          else this.#break("it does not take our messages");
+          return false;
+        }
       }
       if (events > 0 && (events & ~POLLOUT) !== 0) return true;
     }
@@ -295,4 +300,9 @@ function faultOf(errno: number): Fault {
     default:
       return Fault.NO_MEMORY;
   }
+}
+
+/** Whether a call of the system says that the client has closed its end. */
+function isGone(result: number): boolean {
+  return result === -Errno.EPIPE || result === -Errno.ECONNRESET;
 }
