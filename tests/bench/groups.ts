@@ -5,7 +5,8 @@
 
 import type { BenchmarkGroup } from "./benchmark.ts";
 import { core } from "./core.ts";
+import { dashboard } from "./dashboard.ts";
 import { vfioUser } from "./vfio_user.ts";
 import { vm } from "./vm.ts";
 
-export const groups: readonly BenchmarkGroup[] = [core, vfioUser, vm];
+export const groups: readonly BenchmarkGroup[] = [core, vfioUser, dashboard, vm];

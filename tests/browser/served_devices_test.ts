@@ -34,7 +34,7 @@ Deno.test({
         await page.getByText("No fault yet").waitFor();
         await visit(page, "Runs");
         await page.getByRole("heading", { name: "Run 1: serve edu" }).waitFor();
-        await page.getByText(/^deno task serve edu --dashboard=0/).waitFor();
+        await page.getByText(/^npx -y deno@\S+ task serve edu --dashboard=0/).waitFor();
         for (const name of ["Start", "Stop"]) {
           assertEquals(await page.getByRole("button", { name, exact: true }).count(), 0, name);
         }
