@@ -127,9 +127,12 @@ function isFolder(path: string): boolean {
   }
 }
 
-/** Tests beside their source, and the running examples of the documentation. */
-export const UNIT_GATES: readonly Gate[] = [
-  testGate("unit tests", LAYERS.filter(isFolder)),
+/** Tests beside their source, in two processes side by side, and the running examples of the documentation. */
+export const UNIT_GATES: readonly (Gate | readonly Gate[])[] = [
+  [
+    testGate("unit below", LAYERS.slice(0, 3).filter(isFolder)),
+    testGate("unit above", LAYERS.slice(3).filter(isFolder)),
+  ],
   testGate("examples", ["mod.ts", "README.md"], "--doc"),
 ];
 
@@ -138,13 +141,15 @@ export function skippedLoudly(output: string): string[] {
   return [...new Set(output.split("\n").filter((line) => line.startsWith("SKIPPED")))];
 }
 
-/** Runs gates one after another, a line each as they end. @returns the process's exit code */
-export async function runGates(gates: readonly Gate[]): Promise<number> {
+/**
+ * Runs gates one after another, those of an inner list side by side, and prints a line each.
+ * @returns the process's exit code
+ */
+export async function runGates(gates: readonly (Gate | readonly Gate[])[]): Promise<number> {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
-  for (const gate of gates) {
-    const result = await runGate(gate);
+  for await (const result of resultsOf(gates)) {
     passed += result.passed;
     failed += result.failed;
     skipped += result.skipped;
@@ -160,6 +165,10 @@ export async function runGates(gates: readonly Gate[]): Promise<number> {
   }
   print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed > 0 ? 1 : 0;
+}
+
+async function* resultsOf(gates: readonly (Gate | readonly Gate[])[]): AsyncGenerator<GateResult> {
+  for (const gate of gates) yield* await Promise.all([gate].flat().map(runGate));
 }
 
 function print(line: string): void {
