@@ -40,7 +40,7 @@ export function formatValue(value: bigint, size: PeekSize): string {
   return hex(value, 2 * size);
 }
 
-/** Reads `count` values one after the other. `note` is told of what had to be done for it. */
+/** Reads `count` values one after the other. `note` is told of what had to be done for it, once. */
 export function peek(
   client: VfioUserClient,
   place: Place,
@@ -137,8 +137,8 @@ function decoding<T>(
   };
   const space = needed === pci.PCI_COMMAND_IO ? "I/O" : "Memory";
   note(
-    `${space} Space was off in the command register (${hex(command, 4)}), so ` +
-      `${REGION_NAMES[index]} did not answer: switched on for this access, and off again`,
+    `${REGION_NAMES[index]} does not answer, ${space} Space is off (command register ` +
+      `${hex(command, 4)}): on for this command alone`,
   );
   set(command | needed);
   try {

@@ -10,7 +10,7 @@ export const REGION_NAMES: readonly string[] = Object.keys(VfioPciRegion)
   .map((name) => name.replace(/^VFIO_PCI_|_REGION_INDEX$/g, "").toLowerCase());
 
 /** By index: `intx`, `msi`, `msix`, `err`, `req`. */
-export const IRQ_NAMES: readonly string[] = Object.keys(VfioPciIrq)
+const IRQ_NAMES: readonly string[] = Object.keys(VfioPciIrq)
   .map((name) => name.replace(/^VFIO_PCI_|_IRQ_INDEX$/g, "").toLowerCase());
 
 /** The name of a region; those that no PCI device has by itself are `region9` and on. */

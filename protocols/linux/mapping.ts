@@ -201,7 +201,7 @@ export function shareable(
 }
 
 /** Adds `F_SEAL_SHRINK` where that is possible. True when the file can not become shorter from now on. */
-export function sealAgainstShrinking(fd: number): boolean {
+function sealAgainstShrinking(fd: number): boolean {
   const seals = fcntl(fd, F_GET_SEALS, 0);
   if (seals < 0) return false;
   return (seals & F_SEAL_SHRINK) !== 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) === 0;

@@ -27,7 +27,7 @@ import {
 import { UnixStream, type UnixStreamOptions } from "./unix_stream.ts";
 
 /** Bytes of `sun_path` that a name may take, its NUL not counted (`struct sockaddr_un`). */
-export const MAX_SOCKET_PATH = 107;
+const MAX_SOCKET_PATH = 107;
 
 function unixAddress(path: string): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(path);

@@ -9,7 +9,10 @@ import { PAGE_SIZE } from "../../core/address.ts";
 import { EINVAL_RESULT } from "./result.ts";
 import { VfioUserDefault, VfioUserLimit } from "./spec.ts";
 
-/** Features of our own: in force only when both sides sent `{"supported": true}`. */
+/**
+ * Features of our own: in force only when both sides sent `{"supported": true}`. Neither of our sides
+ * has any of them yet, so that neither sends one; what a peer sends of them is read and has no effect.
+ */
 export const EXTENSIONS = ["iommufd", "pasid", "page_request", "ats"] as const;
 
 /** One of {@linkcode EXTENSIONS}. */
@@ -47,7 +50,11 @@ export const DEFAULT_CAPABILITIES: Capabilities = {
   extensions: { iommufd: false, pasid: false, page_request: false, ats: false },
 };
 
-/** What we announce unless told otherwise: all the specification has, in sizes that QEMU accepts. */
+/**
+ * What we announce unless told otherwise: all the specification has, in sizes that QEMU accepts. What
+ * is announced must be honoured (spec/08 rule 8), so that an extension is true here only when client
+ * and server have it.
+ */
 export const OUR_CAPABILITIES: Capabilities = {
   max_msg_fds: 8,
   max_data_xfer_size: VfioUserDefault.MAX_DATA_XFER_SIZE,
@@ -56,7 +63,7 @@ export const OUR_CAPABILITIES: Capabilities = {
   write_multiple: true,
   migration: { pgsize: PAGE_SIZE, max_bitmap_size: VfioUserDefault.MIGRATION_MAX_BITMAP_SIZE },
   twin_socket: { supported: true, fd_index: null },
-  extensions: { iommufd: true, pasid: true, page_request: true, ats: true },
+  extensions: DEFAULT_CAPABILITIES.extensions,
 };
 
 /** Why a version exchange failed: the reply's negative errno, and a line for the log. */

@@ -4,6 +4,7 @@ import {
   type Capabilities,
   DEFAULT_CAPABILITIES,
   encodeVersionData,
+  EXTENSIONS,
   isVersionFailure,
   negotiate,
   type Negotiated,
@@ -171,6 +172,20 @@ Deno.test("client and server come to the same values in force", () => {
     });
     assertEquals(twinSocketIndex(reply, 1), index);
   }));
+});
+
+Deno.test("spec/08 rules 8, 28 and 29: we announce no extension, and none is in force with a peer that has all", () => {
+  const none = { iommufd: false, pasid: false, page_request: false, ats: false };
+  const all = { iommufd: true, pasid: true, page_request: true, ats: true };
+  const json = new TextDecoder().decode(encodeVersionData(OUR_CAPABILITIES));
+  for (const name of EXTENSIONS) assertEquals(json.includes(name), false, json);
+  const peer = { ...OUR_CAPABILITIES, extensions: all };
+  assertEquals(agreed(OUR_CAPABILITIES, peer).extensions, none);
+  // A side that has one can say so.
+  assertEquals(agreed(peer, { ...peer, extensions: { ...none, ats: true } }).extensions, {
+    ...none,
+    ats: true,
+  });
 });
 
 Deno.test("spec/08 rule 7: a migration page size that is not the host's is EINVAL", () => {

@@ -35,6 +35,7 @@ const IRQ_INFO = words(vfio.VfioIrqInfoFlags, /^VFIO_IRQ_INFO_/);
 const IRQ_SET = words(vfio.VfioIrqSetFlags, /^VFIO_IRQ_SET_(DATA|ACTION)_/);
 const IRQ = words(vfio.VfioPciIrq, /^VFIO_PCI_|_IRQ_INDEX$/g);
 const REGION_INDEX = words(vfio.VfioPciRegion, /^VFIO_PCI_|_REGION_INDEX$/g);
+const IO_FD_TYPE = words(spec.VfioUserIoFdType, /^VFIO_USER_IO_FD_TYPE_/);
 const FEATURE = words(vfio.VfioDeviceFeature, /^VFIO_DEVICE_FEATURE_/);
 const METHOD = words(vfio.VfioDeviceFeatureFlags, /^VFIO_DEVICE_FEATURE_/);
 const MIGRATION = words(vfio.VfioMigrationFlags, /^VFIO_MIGRATION_/);
@@ -44,6 +45,13 @@ const IOAS_MAP = words(extension.IommufdIoasMapFlags, /^$/);
 type Describe = (body: Body) => void;
 
 const nothing: Describe = () => {};
+
+/** For a body that may be left out: nothing of none, and of any other what `describe` says. */
+function ifAny(describe: Describe): Describe {
+  return (body) => {
+    if (body.length > 0) describe(body);
+  };
+}
 
 const MAP_AT = spec.VFIO_USER_DMA_MAP_BODY.at;
 const UNMAP_AT = spec.VFIO_USER_DMA_UNMAP_BODY.at;
@@ -233,7 +241,17 @@ function indexAndRoom(layout: Layout<"index" | "argsz">): Describe {
 
 const ioFds: Describe = (body) => {
   indexAndRoom(spec.VFIO_USER_REGION_IO_FDS)(body);
-  body.decimal("count", spec.VFIO_USER_REGION_IO_FDS.at.count);
+  const { at, size: fixed } = spec.VFIO_USER_REGION_IO_FDS;
+  body.decimal("count", at.count);
+  const count = body.number(at.count);
+  // Without room for its entries a reply has their number alone.
+  if (count === 0 || body.length <= fixed) return;
+  // All entries are 40 bytes long, or all 48.
+  const each = Math.floor((body.number(at.argsz) - fixed) / count);
+  body.list("list", fixed, count, Math.max(each, spec.VFIO_USER_IO_FD.size), (entry) => {
+    const type = body.number(entry + spec.VFIO_USER_IO_FD.at.type);
+    return `${IO_FD_TYPE[type] ?? type}:${body.range(entry)}`;
+  });
 };
 
 const irqInfo: Describe = (body) => {
@@ -246,10 +264,10 @@ function both(describe: Describe): readonly [Describe, Describe] {
   return [describe, describe];
 }
 
-/** Request and reply of each command. A reply that repeats its request shows nothing of it again. */
+/** Request and reply of each command. A reply has no body where it is `nothing` or `ifAny`, as specified. */
 const DESCRIBE: Readonly<Record<number, readonly [Describe, Describe]>> = {
   [COMMANDS.VFIO_USER_VERSION]: [version, version],
-  [COMMANDS.VFIO_USER_DMA_MAP]: [dmaMap, nothing],
+  [COMMANDS.VFIO_USER_DMA_MAP]: [dmaMap, ifAny(dmaMap)],
   [COMMANDS.VFIO_USER_DMA_UNMAP]: [unmap(false), unmap(true)],
   [COMMANDS.VFIO_USER_DEVICE_GET_INFO]: [nothing, deviceInfo],
   [COMMANDS.VFIO_USER_DEVICE_GET_REGION_INFO]: [indexAndRoom(vfio.VFIO_REGION_INFO), regionInfo],
@@ -258,16 +276,16 @@ const DESCRIBE: Readonly<Record<number, readonly [Describe, Describe]>> = {
     ioFds,
   ],
   [COMMANDS.VFIO_USER_DEVICE_GET_IRQ_INFO]: [index(vfio.VFIO_IRQ_INFO, "irq", IRQ), irqInfo],
-  [COMMANDS.VFIO_USER_DEVICE_SET_IRQS]: [irqSet, nothing],
+  [COMMANDS.VFIO_USER_DEVICE_SET_IRQS]: [irqSet, ifAny(irqSet)],
   [COMMANDS.VFIO_USER_REGION_READ]: [regionAccess("no-data"), regionAccess("data")],
-  [COMMANDS.VFIO_USER_REGION_WRITE]: [regionAccess("data"), nothing],
+  [COMMANDS.VFIO_USER_REGION_WRITE]: [regionAccess("data"), regionAccess("no-data")],
   [COMMANDS.VFIO_USER_DMA_READ]: [dmaAccess("no-data"), dmaAccess("data")],
-  [COMMANDS.VFIO_USER_DMA_WRITE]: [dmaAccess("data"), nothing],
+  [COMMANDS.VFIO_USER_DMA_WRITE]: [dmaAccess("data"), dmaAccess("no-data")],
   [COMMANDS.VFIO_USER_DEVICE_RESET]: [nothing, nothing],
   [COMMANDS.VFIO_USER_REGION_WRITE_MULTI]: [writeMulti, (body) => body.decimal("writes", 0, 8)],
   [COMMANDS.VFIO_USER_DEVICE_FEATURE]: [feature(false), feature(true)],
   [COMMANDS.VFIO_USER_MIG_DATA_READ]: [migrationData("no-data"), migrationData("data")],
-  [COMMANDS.VFIO_USER_MIG_DATA_WRITE]: [migrationData("data"), nothing],
+  [COMMANDS.VFIO_USER_MIG_DATA_WRITE]: [migrationData("data"), ifAny(migrationData("no-data"))],
   [COMMANDS.VFIO_USER_IOMMUFD_ALLOC_IOAS]: both(structure(extension.IOMMUFD_ALLOC_IOAS, {})),
   [COMMANDS.VFIO_USER_IOMMUFD_DESTROY_IOAS]: both(structure(extension.IOMMUFD_DESTROY_IOAS, {})),
   [COMMANDS.VFIO_USER_IOMMUFD_IOAS_MAP]: both(structure(extension.IOMMUFD_IOAS_MAP, IOAS_MAP)),
@@ -278,7 +296,7 @@ const DESCRIBE: Readonly<Record<number, readonly [Describe, Describe]>> = {
   [COMMANDS.VFIO_USER_IOMMUFD_DETACH_PT]: both(structure(extension.IOMMUFD_DETACH_PT, {})),
   [COMMANDS.VFIO_USER_DMA_PAGE_REQUEST]: [
     structure(extension.VFIO_USER_PAGE_REQUEST, ACCESS),
-    nothing,
+    ifAny(structure(extension.VFIO_USER_PAGE_REQUEST, ACCESS)),
   ],
 };
 

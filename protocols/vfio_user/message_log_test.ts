@@ -63,7 +63,8 @@ Deno.test("MessageLog.format() shows each command's own fields", () => {
     "0.000071 < 0003 DEVICE_GET_REGION_INFO ok 10us len 80 region bar0 size 0x4000 offset 0x1000 " +
     "flags read|write|mmap|caps argsz 64 areas 0x2000+0x1000 fds 1",
     "0.000081 > 0004 DEVICE_GET_REGION_IO_FDS len 32 region bar0 argsz 4096",
-    "0.000091 < 0004 DEVICE_GET_REGION_IO_FDS ok 10us len 72 region bar0 argsz 56 count 1 fds 1",
+    "0.000091 < 0004 DEVICE_GET_REGION_IO_FDS ok 10us len 72 region bar0 argsz 56 count 1 " +
+    "list ioeventfd:0x20+0x4 fds 1",
     "0.000101 > 0005 DEVICE_GET_IRQ_INFO len 32 irq msix",
     "0.000111 < 0005 DEVICE_GET_IRQ_INFO ok 10us len 32 irq msix count 4 flags eventfd|noresize",
     "0.000121 > 0006 DEVICE_SET_IRQS len 36 irq msix flags eventfd|trigger start 1 count 2 fds 2",
@@ -75,7 +76,7 @@ Deno.test("MessageLog.format() shows each command's own fields", () => {
     "0.000181 > 0009 DMA_READ ok 10us len 64 addr 0x101000 count 32 " +
     "data 000102030405060708090a0b0c0d0e0f..",
     "0.000191 < 000a DMA_WRITE len 36 addr 0x102000 count 4 data deadbeef",
-    "0.000201 > 000a DMA_WRITE ok 10us len 32",
+    "0.000201 > 000a DMA_WRITE ok 10us len 32 addr 0x102000 count 4",
     "0.000211 > 000b REGION_WRITE_MULTI len 72 writes 2 list bar0:0x20=01,bar2:0x24=02000000",
     "0.000221 < 000b REGION_WRITE_MULTI ok 10us len 24 writes 2",
     "0.000231 > 000c DEVICE_FEATURE len 32 feature mig_device_state method set state stop_copy",
@@ -97,6 +98,69 @@ Deno.test("MessageLog.format() shows each command's own fields", () => {
     "0.000361 > 0013 COMMAND_14 len 20 data 01020304",
     "0.000371 > 0014 REGION_READ len 24 offset 0xffffffffffffffff malformed short",
   ]);
+});
+
+const u32 = (value: number): number[] => [0, 8, 16, 24].map((bits) => value >>> bits & 0xff);
+const u64 = (value: number): number[] => [...u32(value), 0, 0, 0, 0];
+/** Region 0, offset 0x98, 4 bytes. */
+const ECHO = [...u64(0x98), ...u32(0), ...u32(4)];
+const SUB_REGION = [...u64(0x20), ...u64(4), ...u32(0), ...u32(1), ...u64(0), ...u64(0)];
+
+/** Replies: name, command, body, and the rest of the line. */
+const REPLIES: readonly (readonly [string, number, readonly number[], string])[] = [
+  ["REGION_WRITE", 10, ECHO, " len 32 region bar0 offset 0x98 count 4"],
+  ["DMA_WRITE", 12, [...u64(0x1000), ...u64(64)], " len 32 addr 0x1000 count 64"],
+  [
+    "DEVICE_GET_REGION_IO_FDS",
+    6,
+    [...u32(56), ...u32(0), ...u32(2), ...u32(1), ...SUB_REGION],
+    " len 72 region bar2 argsz 56 count 1 list ioregionfd:0x20+0x4",
+  ],
+  // No room for the entries, and a size that no entry has.
+  [
+    "DEVICE_GET_REGION_IO_FDS",
+    6,
+    [...u32(56), ...u32(0), ...u32(2), ...u32(1)],
+    " len 32 region bar2 argsz 56 count 1",
+  ],
+  [
+    "DEVICE_GET_REGION_IO_FDS",
+    6,
+    [...u32(0), ...u32(0), ...u32(2), ...u32(0xffff_ffff), ...SUB_REGION],
+    " len 72 region bar2 argsz 0 count 4294967295 list ioregionfd:0x20+0x4 malformed short",
+  ],
+  // Replies that have no body by the specification, of peers that send one.
+  ["DMA_MAP", 2, [], ""],
+  [
+    "DMA_MAP",
+    2,
+    [...u32(32), ...u32(3), ...u64(0), ...u64(0x10_0000), ...u64(0x1000)],
+    " len 48 addr 0x100000 size 0x1000 flags rw",
+  ],
+  ["DEVICE_SET_IRQS", 8, [], ""],
+  [
+    "DEVICE_SET_IRQS",
+    8,
+    [...u32(20), ...u32(0x24), ...u32(2), ...u32(0), ...u32(1)],
+    " len 36 irq msix flags eventfd|trigger start 0 count 1",
+  ],
+  ["MIG_DATA_WRITE", 18, [], ""],
+  ["MIG_DATA_WRITE", 18, [...u32(8), ...u32(4)], " len 24 size 4"],
+  ["DMA_PAGE_REQUEST", 100, [], ""],
+  [
+    "DMA_PAGE_REQUEST",
+    100,
+    [...u64(0x5000), ...u64(1), ...u32(1), ...u32(7)],
+    " len 40 address 0x5000 count 0x1 flags r pasid 7",
+  ],
+];
+
+Deno.test("MessageLog.format() shows what a reply carries, for each command", () => {
+  for (const [name, command, body, rest] of REPLIES) {
+    const text = new MessageLog().format(line("<", 0, frame(1, command, 1, body)));
+    assertEquals(text, `0.000000 < 0001 ${name} ok${rest}`);
+    assertEquals(formatLine(parseLine(text)!), text);
+  }
 });
 
 Deno.test("parseLine() reads what MessageLog.format() wrote, and formatLine() gives it back", () => {

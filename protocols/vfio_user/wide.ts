@@ -69,11 +69,6 @@ export function addressRange(): AddressRange {
   };
 }
 
-/** Bytes of the range within our addresses. */
-export function rangeSize(range: Readonly<AddressRange>): number {
-  return range.last - range.start + 1;
-}
-
 /** Makes `into` the range of `size` bytes from `start`, both safe integers of at least 0. */
 export function setRange(into: AddressRange, start: number, size: number): AddressRange {
   into.startLow = start % WORD;

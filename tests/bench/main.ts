@@ -6,7 +6,7 @@
 
 import { setColorEnabled } from "@std/fmt/colors";
 import { describeError } from "../../harness/run/describe_error.ts";
-import { openOutputs, writeOutput } from "../../harness/cli/output_file.ts";
+import { openOutputs } from "../../harness/cli/output_file.ts";
 import { Terminal } from "../../harness/cli/terminal.ts";
 import { UsageError } from "../../harness/cli/usage_error.ts";
 import { HelpShown, parseBenchCommand } from "./command.ts";
@@ -44,16 +44,19 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const earlier = command.compare === null ? null : readEarlier(command.compare);
-  const { json } = openOutputs({ json: command.json });
+  using outputs = openOutputs({ json: command.json });
+  const results = outputs.takesStdout ? stderr : stdout;
   const report = await runBenchmarks(command, new Date(), progress);
   progress("");
-  stdout.write(formatRun(report, groups));
+  results.write(formatRun(report, groups));
   if (earlier !== null && command.compare !== null) {
     const changes = compareReports(earlier, report);
-    stdout.write("\n" + formatChanges(changes, command.compare));
+    results.write("\n" + formatChanges(changes, command.compare));
   }
-  if (json !== null) writeOutput(json, formatReport(report));
-  return exitCode(report, command.bars);
+  outputs.files.json?.replace(formatReport(report));
+  const failures = await outputs.finish(new Promise(() => {}));
+  for (const failure of failures) stderr.write(`${failure}\n`);
+  return failures.length > 0 ? 3 : exitCode(report, command.bars);
 }
 
 if (import.meta.main) {

@@ -26,6 +26,27 @@ Deno.test("VfioUserClient.over() proposes what it has, and keeps what is in forc
   });
 });
 
+Deno.test("spec/08 rule 8: the client proposes no extension, and one that a server claims is not in force", async () => {
+  const on = { supported: true };
+  const capabilities = { iommufd: on, pasid: on, page_request: on, ats: on };
+  let proposed = "";
+  const prepare = (server: TestServer): void => {
+    server.version = (_, { body }) => {
+      proposed = new TextDecoder().decode(body.subarray(4, body.length - 1));
+      return versionBody(JSON.stringify({ capabilities }));
+    };
+  };
+  await withServer(plain, (client) => {
+    const sent = JSON.parse(proposed) as { capabilities: Record<string, unknown> };
+    const names = Object.keys(capabilities);
+    assertEquals(names.filter((name) => name in sent.capabilities), []);
+    const none = { iommufd: false, pasid: false, page_request: false, ats: false };
+    assertEquals(client.session.inForce.extensions, none);
+    // What the server said is kept as it said it.
+    assertEquals(client.session.server.extensions.ats, true);
+  }, { prepare });
+});
+
 /** What a server answers to VERSION, and what the error has to say. */
 const BAD_VERSIONS: readonly (readonly [string, () => Answer, VfioUserErrorCode, RegExp])[] = [
   ["another major", () => versionBody("{}", 1), "protocol", /version 1\.0, and we proposed 0\.1/],

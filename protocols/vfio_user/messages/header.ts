@@ -36,12 +36,6 @@ export function decodeHeader(view: DataView, at: number, into: Header): void {
   into.error = view.getUint32(at + AT.error, true);
 }
 
-/** Writes 16 bytes at `at`. @returns 16 */
-export function encodeHeader(view: DataView, at: number, value: Readonly<Header>): number {
-  const { id, command, size, flags, error } = value;
-  return put(view, at, id, command, size, flags, error);
-}
-
 /** Writes the header of a command with `bodySize` bytes after it; `flags` is 0 or NO_REPLY. @returns 16 */
 export function encodeCommandHeader(
   view: DataView,

@@ -5,7 +5,6 @@ import {
   decodeHeader,
   encodeCommandHeader,
   encodeErrorReply,
-  encodeHeader,
   encodeReplyHeader,
   hasUsableSize,
   type Header,
@@ -35,19 +34,24 @@ function read(): Header {
   return value;
 }
 
-Deno.test("decodeHeader() gives what encodeHeader() wrote", () => {
+Deno.test("decodeHeader() reads the specification's layout", () => {
   fc.assert(fc.property(anyHeader, (value) => {
-    assertEquals(encodeHeader(view, 3, value), HEADER_SIZE);
+    view.setUint16(3, value.id, true);
+    view.setUint16(5, value.command, true);
+    view.setUint32(7, value.size, true);
+    view.setUint32(11, value.flags, true);
+    view.setUint32(15, value.error, true);
     assertEquals(read(), value);
   }));
 });
 
-Deno.test("encodeHeader() writes the specification's layout", () => {
-  encodeHeader(view, 0, { id: 0x0102, command: 2, size: 48, flags: 0x10, error: 0x16 });
-  assertEquals(
-    [...new Uint8Array(view.buffer, 0, 16)],
-    [2, 1, 2, 0, 48, 0, 0, 0, 0x10, 0, 0, 0, 0x16, 0, 0, 0],
-  );
+Deno.test("encodeCommandHeader() and encodeErrorReply() write the specification's layout", () => {
+  const written = () => [...new Uint8Array(view.buffer, 0, 16)];
+  assertEquals(encodeCommandHeader(view, 0, 0x0102, 2, 32, 0x10), HEADER_SIZE);
+  assertEquals(written(), [2, 1, 2, 0, 48, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0]);
+  const to = { id: 0x0102, command: 2, size: 48, flags: 0x10, error: 0 };
+  assertEquals(encodeErrorReply(view, 0, to, 0x16), HEADER_SIZE);
+  assertEquals(written(), [2, 1, 2, 0, 16, 0, 0, 0, 0x21, 0, 0, 0, 0x16, 0, 0, 0]);
 });
 
 Deno.test("encodeCommandHeader() counts the header into the size", () => {

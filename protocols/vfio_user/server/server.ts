@@ -35,7 +35,6 @@ import { SharedBars } from "./shared_bars.ts";
 export const SERVER_CAPABILITIES: Capabilities = {
   ...OUR_CAPABILITIES,
   migration: { pgsize: 4096, max_bitmap_size: MAX_BITMAP },
-  extensions: { iommufd: false, pasid: false, page_request: false, ats: false },
 };
 
 /** How a server is made. */

@@ -10,6 +10,7 @@ import type { GuestMemory } from "../../../core/memory/guest_memory.ts";
 import { GuestRam } from "../../../core/memory/guest_ram.ts";
 import type { Pin, ScalarSize } from "../../../core/memory/memory.ts";
 import { TARGET_PAGE } from "../../../core/memory/page_registers.ts";
+import { RamPin } from "../../../core/memory/ram_pin.ts";
 import type { RamRegion } from "../../../core/memory/ram_region.ts";
 import { AddressPool } from "./address_pool.ts";
 import type { Backing } from "./backing.ts";
@@ -246,18 +247,7 @@ export class ServerMemory implements GuestMemory {
     const status = this.appendSlices(gpa, length, access, views);
     if (status !== 0) return status;
     const writes = (access & Access.WRITE) !== 0;
-    let released = false;
-    return {
-      slices: views,
-      length,
-      revoked: false,
-      onRevoke: null,
-      release: () => {
-        if (released) return;
-        released = true;
-        if (writes) this.markDirty(gpa, length);
-      },
-    };
+    return new RamPin(views, length, writes ? () => this.markDirty(gpa, length) : null);
   }
 
   /** Called when a pin that could write has been released: its copies are written back. */
