@@ -29,7 +29,7 @@ export { DmaContext, Endpoint, type EndpointId, NO_PASID } from "./iommu/endpoin
 export { FaultLog, type FaultRecord, FaultSequence } from "./iommu/fault_log.ts";
 export { DmaPin, InFlight } from "./iommu/in_flight.ts";
 export { IntervalMap, type Slot } from "./iommu/interval_map.ts";
-export { Iommu, type IommuOptions } from "./iommu/iommu.ts";
+export { type InvalidationObserver, Iommu, type IommuOptions } from "./iommu/iommu.ts";
 export { IommuError, type IommuErrorCode } from "./iommu/iommu_error.ts";
 export { IommuMemory } from "./iommu/iommu_memory.ts";
 export {

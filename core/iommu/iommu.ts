@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Gpa, type Iova, PAGE_SIZE } from "../address.ts";
+import { type Gpa, type Iova, MAX_ADDRESS, PAGE_SIZE } from "../address.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { Clock } from "../observe/clock.ts";
 import { Counter } from "../observe/counters.ts";
@@ -27,10 +27,26 @@ export interface IommuOptions {
   readonly trace?: TraceRing;
 }
 
+/**
+ * Told of each invalidation as it is counted: the endpoint can no longer use what it had cached of
+ * `length` bytes at `iova`. Stands within the change that made it necessary, and must not throw.
+ */
+export type InvalidationObserver = (
+  timeNs: number,
+  endpoint: EndpointId,
+  pasid: number,
+  iova: number,
+  length: number,
+) => void;
+
 /** Endpoints, domains, and what connects them. */
 export class Iommu {
   /** Where events go. */
   readonly trace: TraceRing;
+  /** Who is told of invalidations, also while nothing is traced. */
+  onInvalidation: InvalidationObserver | null = null;
+  /** `off` where the devices' translations are another IOMMU's, whose invalidations are those to trace. */
+  traceInvalidations: "on" | "off" = "on";
   readonly #memory: GuestMemory;
   readonly #clock: Clock;
   readonly #seed: number;
@@ -202,9 +218,7 @@ export class Iommu {
   unmap(domainId: DomainId, iova: Iova, length: number): Completion {
     const domain = this.#mapped(domainId);
     const completion = domain.space.unmap(iova, length);
-    for (const member of domain.members) {
-      member.endpoint.counters.values[Counter.INVALIDATIONS]!++;
-    }
+    for (const member of domain.members) this.#invalidated(member, iova, length);
     this.#event(TraceKind.UNMAP, domainId, iova, length, completion.bytes);
     return completion;
   }
@@ -239,11 +253,11 @@ export class Iommu {
   #leave(context: DmaContext): Domain | null {
     const domain = context.domain;
     if (domain === null) return null;
+    this.#invalidated(context, 0, MAX_ADDRESS + 1);
     domain.members.delete(context);
     context.domain = null;
     context.space = null;
     context.bypass = this.#bypass === "on";
-    context.endpoint.counters.values[Counter.INVALIDATIONS]!++;
     this.#event(TraceKind.DETACH, context.endpoint.id, 0, 0, domain.id);
     return domain;
   }
@@ -265,6 +279,14 @@ export class Iommu {
     if (ids.length === 0) return `none has been ${what === "endpoint" ? "added" : "created"}`;
     const shown = ids.slice(0, 8).join(", ");
     return `there are ${shown}${ids.length > 8 ? ` and ${ids.length - 8} more` : ""}`;
+  }
+
+  #invalidated({ endpoint, pasid }: DmaContext, iova: number, length: number): void {
+    endpoint.counters.values[Counter.INVALIDATIONS]!++;
+    this.onInvalidation?.(this.#clock.nowNs, endpoint.id, pasid, iova, length);
+    if (!this.trace.on || this.traceInvalidations === "off") return;
+    const { nowNs } = this.#clock;
+    this.trace.record(nowNs, TraceKind.INVALIDATE, endpoint.id, pasid, iova, length, 0);
   }
 
   #event(kind: number, id: number, iova: number, length: number, result: number): void {

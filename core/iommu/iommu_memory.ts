@@ -49,6 +49,8 @@ export class IommuMemory implements Memory<Iova> {
   readonly #copier = new Copier();
   #untilSample = LATENCY_SAMPLE;
   #transferred = 0;
+  /** Pins that were made while the trace was on, and are not released. */
+  #tracedPins = 0;
   /** The access that goes the long way: its address, where it is now, and how far that goes. */
   readonly #long = new Float64Array(5);
   /** The page that is sought, the one it leads to, and its place in its region. */
@@ -171,16 +173,16 @@ export class IommuMemory implements Memory<Iova> {
     const status = this.#appendSlices(iova, length, access, views);
     if (status !== 0) return status;
     const { space, bypassInFlight, endpoint } = this.#context;
-    const writes = (access & Access.WRITE) !== 0;
+    // The pages were marked when the pin began; what was written since a fetch
+    // of the marks in between would be lost without marking them again.
+    const marker = (access & Access.WRITE) !== 0 ? this.#markerOf(iova, length, views) : null;
     return new DmaPin(
       space === null ? bypassInFlight : space.inFlight,
       views,
       iova,
       length,
       endpoint.id,
-      // The pages were marked when the pin began; what was written since a fetch
-      // of the marks in between would be lost without marking them again.
-      writes ? this.#markerOf(iova, length, views) : null,
+      this.#trace.on ? this.#tracePin(iova, length, marker) : marker,
     );
   }
 
@@ -628,6 +630,16 @@ export class IommuMemory implements Memory<Iova> {
       this.#record(kind, iova, 0, fault);
     }
     return fault;
+  }
+
+  /** Records that the access begins. @returns what records its end, and goes on with `released` */
+  #tracePin(iova: number, length: number, released: (() => void) | null): () => void {
+    this.#record(TraceKind.PIN, iova, length, ++this.#tracedPins);
+    return () => {
+      this.#tracedPins--;
+      if (this.#trace.on) this.#record(TraceKind.UNPIN, iova, length, this.#tracedPins);
+      released?.();
+    };
   }
 
   #record(kind: number, iova: number, length: number, result: number): void {

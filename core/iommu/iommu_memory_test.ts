@@ -646,6 +646,42 @@ Deno.test("IommuMemory dates its faults by the clock", () => {
   assertEquals(iommu.drainFaults().map((record) => record.timeNs), [3e6, 7e6]);
 });
 
+Deno.test("IommuMemory.pin() records when an access begins and ends, and how many are in flight then", () => {
+  const { memory, trace, clock } = bench(...SCATTERED);
+  const untraced = memory.pin(iova(0x10_0000), 8, Access.READ);
+  trace.on = true;
+  const first = memory.pin(iova(0x10_0000), 8, Access.READ);
+  clock.advance(1);
+  const second = memory.pin(iova(0x10_1000), 16, Access.WRITE);
+  clock.advance(1);
+  for (const pin of [untraced, first]) {
+    assert(typeof pin === "object");
+    pin.release();
+    pin.release();
+  }
+  const isPin = (kind: number) => kind === TraceKind.PIN || kind === TraceKind.UNPIN;
+  const rows = () =>
+    [...trace.events()].filter(({ kind }) => isPin(kind)).map((
+      { timeNs, kind, endpoint, iova, length, result },
+    ) => [
+      timeNs,
+      kind,
+      endpoint,
+      iova,
+      length,
+      result,
+    ]);
+  assertEquals(rows(), [
+    [0, TraceKind.PIN, 8, 0x10_0000, 8, 1],
+    [1e6, TraceKind.PIN, 8, 0x10_1000, 16, 2],
+    [2e6, TraceKind.UNPIN, 8, 0x10_0000, 8, 1],
+  ]);
+  trace.on = false;
+  assert(typeof second === "object");
+  second.release();
+  assertEquals(rows().length, 3);
+});
+
 Deno.test("IommuMemory records each access in the trace with its first GPA, or its fault", () => {
   const { memory, trace, clock } = bench(...SCATTERED);
   trace.on = true;

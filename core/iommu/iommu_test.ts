@@ -490,7 +490,9 @@ Deno.test("Iommu records its changes in the trace, and nothing while it is off",
     [
       [TraceKind.ATTACH, 8, 0, 0, 1],
       [TraceKind.MAP, 1, 0x4000, 2 * PAGE, PAGE],
+      [TraceKind.INVALIDATE, 8, 0, 0x1_0000, 0],
       [TraceKind.UNMAP, 1, 0, 0x1_0000, 2 * PAGE],
+      [TraceKind.INVALIDATE, 8, 0, 2 ** 52, 0],
       [TraceKind.DETACH, 8, 0, 0, 1],
     ],
   );
@@ -499,6 +501,59 @@ Deno.test("Iommu records its changes in the trace, and nothing while it is off",
   iommu.attach(8, 1);
   iommu.map(1, iova(0x4000), gpa(PAGE), PAGE, READ);
   assertEquals(trace.recorded, events.length);
+});
+
+Deno.test("Iommu traces and tells each invalidation that it counts, one an endpoint of a change", () => {
+  const { iommu, trace, clock } = bench();
+  const told: number[][] = [];
+  iommu.onInvalidation = (...event) => told.push(event);
+  iommu.createDomain(1);
+  iommu.createDomain(2);
+  iommu.attach(8, 1);
+  iommu.attach(16, 1);
+  iommu.map(1, iova(0), gpa(PAGE), PAGE, READ);
+  clock.advance(1);
+  iommu.unmap(1, iova(0), PAGE);
+  iommu.attach(8, 2);
+  iommu.detach(16);
+  iommu.detach(16);
+  iommu.removeEndpoint(8);
+  const everything = 2 ** 52;
+  assertEquals(told, [
+    [1e6, 8, -1, 0, PAGE],
+    [1e6, 16, -1, 0, PAGE],
+    [1e6, 8, -1, 0, everything],
+    [1e6, 16, -1, 0, everything],
+    [1e6, 8, -1, 0, everything],
+  ]);
+  const traced = [...trace.events()].filter(({ kind }) => kind === TraceKind.INVALIDATE);
+  assertEquals(
+    traced.map(({ timeNs, endpoint, pasid, iova, length }) => [
+      timeNs,
+      endpoint,
+      pasid,
+      iova,
+      length,
+    ]),
+    told,
+  );
+  assertEquals(iommu.endpoint(16).counters.snapshot().invalidations, 2);
+});
+
+Deno.test("Iommu.onInvalidation is told while the trace is off, and traceInvalidations leaves them out of it", () => {
+  const { iommu, trace } = bench();
+  let told = 0;
+  iommu.onInvalidation = () => told++;
+  iommu.createDomain(1);
+  iommu.attach(8, 1);
+  const { recorded } = trace;
+  trace.on = false;
+  iommu.unmap(1, iova(0), PAGE);
+  trace.on = true;
+  iommu.traceInvalidations = "off";
+  iommu.unmap(1, iova(0), PAGE);
+  assertEquals([told, trace.recorded - recorded], [2, 1]);
+  assertEquals([...trace.events(recorded)].map(({ kind }) => kind), [TraceKind.UNMAP]);
 });
 
 Deno.test("Iommu without a trace of its own records none", () => {

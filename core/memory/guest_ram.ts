@@ -19,29 +19,11 @@ import { DirtyBitmap } from "./dirty_bitmap.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import type { Pin, ScalarSize } from "./memory.ts";
 import { TARGET_PAGE } from "./page_registers.ts";
+import { RamPin } from "./ram_pin.ts";
 import { RamRegion, type RamRegionSpec } from "./ram_region.ts";
 
 /** The region of no address. */
 const NOWHERE = new RamRegion({ name: "nowhere", start: Infinity as Gpa, length: 0 });
-
-/** Views on guest RAM. Nothing can take RAM away by address here, so nothing waits for it. */
-class RamPin implements Pin {
-  readonly revoked = false;
-  onRevoke: (() => void) | null = null;
-  #released = false;
-
-  constructor(
-    readonly slices: readonly Uint8Array[],
-    readonly length: number,
-    private readonly markDirty: (() => void) | null,
-  ) {}
-
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    this.markDirty?.();
-  }
-}
 
 const TWO_32 = 2 ** 32;
 

@@ -21,10 +21,17 @@ export const TraceKind = {
   ATTACH: 4,
   /** The endpoint was detached from the domain in `result`. */
   DETACH: 5,
-  /** Cached translations of `length` bytes at `iova` were dropped. */
+  /**
+   * What the endpoint had cached of `length` bytes at `iova` was dropped: one for each that its
+   * counter has, before the event of the change that made it necessary. `result` is 0.
+   */
   INVALIDATE: 6,
   /** The endpoint asked for the page at `iova`. */
   PAGE_REQUEST: 7,
+  /** DMA of `length` bytes at `iova` has begun; `result` is how many the endpoint has in flight then. */
+  PIN: 8,
+  /** As {@linkcode PIN}: it has ended. */
+  UNPIN: 9,
 } as const;
 
 /** Names of {@linkcode TraceKind}, by value. */
@@ -37,6 +44,8 @@ export const TRACE_KIND_NAMES: readonly string[] = [
   "detach",
   "invalidate",
   "page-request",
+  "pin",
+  "unpin",
 ];
 
 /** One event of the ring. */

@@ -6,8 +6,8 @@
 
 /** `ts` and `dur` are microseconds. */
 export interface ChromeEvent {
-  /** `X` complete, `i` instant, `M` metadata. */
-  readonly ph: "X" | "i" | "M";
+  /** `X` complete, `i` instant, `C` counter, whose arguments are its values, `M` metadata. */
+  readonly ph: "X" | "i" | "C" | "M";
   readonly name: string;
   readonly cat?: string;
   readonly pid: number;

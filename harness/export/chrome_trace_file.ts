@@ -4,15 +4,16 @@
  */
 
 import type { ChromeEvent } from "./chrome_event.ts";
+import type { OutputSink } from "./output_sink.ts";
 
 /** Writes a trace file event by event, so that no run's events are kept in memory. */
 export class ChromeTraceFile {
-  readonly #file: Deno.FsFile;
+  readonly #file: OutputSink;
   readonly #encoder = new TextEncoder();
   #separator = "\n";
 
   /** Takes over `file`, open for writing, and what it held. */
-  constructor(file: Deno.FsFile) {
+  constructor(file: OutputSink) {
     this.#file = file;
     file.truncateSync(0);
     this.#write(`{"displayTimeUnit":"ns","traceEvents":[`);

@@ -10,6 +10,7 @@
 
 import type { MessageEvent } from "../run/run_events.ts";
 import { type MessageConnection, type MessageFormat, MessageWriter } from "./message_writer.ts";
+import type { OutputSink } from "./output_sink.ts";
 
 /** A run whose messages come. */
 export interface MessageRun {
@@ -26,7 +27,7 @@ export class MessageFile {
   readonly #connections = new Map<MessageRun, Map<string, MessageConnection>>();
 
   /** Takes over `file`, open for writing, and what it held. */
-  constructor(file: Deno.FsFile, format: MessageFormat) {
+  constructor(file: OutputSink, format: MessageFormat) {
     this.#writer = new MessageWriter(file, format, Date.now());
   }
 

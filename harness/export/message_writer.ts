@@ -6,6 +6,7 @@
 
 import { type Frame, MessageLog } from "../../protocols/vfio_user/message_log.ts";
 import { PcapngWriter } from "../../protocols/vfio_user/pcapng.ts";
+import type { OutputSink } from "./output_sink.ts";
 
 /** How a file is written. */
 export type MessageFormat = "text" | "pcapng";
@@ -34,7 +35,7 @@ export interface MessageConnection {
 
 /** Writes one file, of any number of connections. */
 export class MessageWriter implements Disposable {
-  readonly #file: Deno.FsFile;
+  readonly #file: OutputSink;
   readonly #capture: PcapngWriter | null;
   readonly #encoder = new TextEncoder();
   /** What the last line was about. */
@@ -45,7 +46,7 @@ export class MessageWriter implements Disposable {
    * Takes over `file`, open for writing, and what it held.
    * @param startMs milliseconds since 1970 at which frames have the time 0
    */
-  constructor(file: Deno.FsFile, format: MessageFormat, startMs: number) {
+  constructor(file: OutputSink, format: MessageFormat, startMs: number) {
     this.#file = file;
     file.truncateSync(0);
     this.#capture = format === "text" ? null : new PcapngWriter(

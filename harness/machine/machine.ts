@@ -226,6 +226,16 @@ export class Machine {
     return this.#backend.metrics();
   }
 
+  /** The counters of each endpoint. @throws {Error} when the devices are elsewhere, and gone */
+  endpointMetrics(): readonly { readonly endpoint: number; readonly metrics: Metrics }[] {
+    const { elsewhere } = this;
+    if (elsewhere !== null) return elsewhere.figures();
+    return [...this.#iommu.endpoints].map(({ id, counters }) => ({
+      endpoint: id,
+      metrics: counters.snapshot(),
+    }));
+  }
+
   /** How long the sampled translations of all endpoints took. */
   translationLatencies(): Latencies {
     return this.#backend.translationLatencies();

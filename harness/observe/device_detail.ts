@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { BarLayout } from "../../devices/pci/pci_device.ts";
+import type { BarIndex, BarLayout } from "../../devices/pci/pci_device.ts";
 import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import * as spec from "../../devices/pci/spec.ts";
-import type { DeviceDetail } from "./observation.ts";
+import type { BarReport, DeviceDetail, MsixReport } from "./observation.ts";
 
 /** Bytes of configuration space that are read. */
 const CONFIG_SIZE = 256;
@@ -23,7 +23,20 @@ export interface DeviceShape {
   readonly bars: readonly BarLayout[];
 }
 
-/** Reads the function. `shape` is null when its model lives elsewhere: then sizes are not known. */
+/** A function whose model lives elsewhere, and of whose BARs more is known than registers say. */
+export interface SizedTarget extends PciTarget {
+  /** Bytes of a BAR; null when there is none, and for the upper half of a wide one. */
+  barSize(bar: BarIndex): number | null;
+}
+
+function isSized(target: PciTarget): target is SizedTarget {
+  return "barSize" in target;
+}
+
+/**
+ * Reads the function. `shape` is null when its model lives elsewhere: then sizes are known of a
+ * {@linkcode SizedTarget} alone, since a BAR's own answer would take writes to it.
+ */
 export async function readDetail(
   target: PciTarget,
   shape: DeviceShape | null,
@@ -36,19 +49,24 @@ export async function readDetail(
   return {
     endpoint: target.endpoint,
     config: [...config].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
-    bars: readBars(view, shape),
+    bars: readBars(view, shape, (bar) => isSized(target) ? target.barSize(bar) : null),
     msix: await readMsix(target, view),
     inspect: plainJson(await target.inspect()),
   };
 }
 
-function readBars(config: DataView, shape: DeviceShape | null): DeviceDetail["bars"] {
-  const bars: DeviceDetail["bars"][number][] = [];
-  for (let index = 0; index < spec.PCI_STD_NUM_BARS; index++) {
+function readBars(
+  config: DataView,
+  shape: DeviceShape | null,
+  sizeOf: (bar: BarIndex) => number | null,
+): BarReport[] {
+  const bars: BarReport[] = [];
+  for (let index = 0; isBar(index); index++) {
     const layout = shape?.bars.find((bar) => bar.index === index);
     const low = config.getUint32(spec.PCI_BASE_ADDRESS_0 + 4 * index, true);
     if (shape !== null && layout === undefined) continue;
-    if (low === 0 && layout === undefined) continue;
+    const size = layout?.size ?? sizeOf(index);
+    if (low === 0 && size === null) continue;
     const io = (low & spec.PCI_BASE_ADDRESS_SPACE_IO) !== 0;
     const wide = !io &&
       (low & spec.PCI_BASE_ADDRESS_MEM_TYPE_MASK) === spec.PCI_BASE_ADDRESS_MEM_TYPE_64 &&
@@ -61,7 +79,7 @@ function readBars(config: DataView, shape: DeviceShape | null): DeviceDetail["ba
       kind: layout?.kind ?? (io ? "io" : wide ? "mmio64" : "mmio32"),
       // An upper half of all ones is what sizing leaves behind, and no address.
       address: address === 0 || !Number.isSafeInteger(address) ? null : address,
-      size: layout?.size ?? null,
+      size,
       prefetchable: !io && (low & spec.PCI_BASE_ADDRESS_MEM_PREFETCH) !== 0,
     });
     if (wide) index++;
@@ -69,7 +87,7 @@ function readBars(config: DataView, shape: DeviceShape | null): DeviceDetail["ba
   return bars;
 }
 
-async function readMsix(target: PciTarget, config: DataView): Promise<DeviceDetail["msix"]> {
+async function readMsix(target: PciTarget, config: DataView): Promise<MsixReport | null> {
   const at = findCapability(config, spec.PCI_CAP_ID_MSIX);
   if (at === null) return null;
   const control = config.getUint16(at + spec.PCI_MSIX_FLAGS, true);
@@ -77,7 +95,7 @@ async function readMsix(target: PciTarget, config: DataView): Promise<DeviceDeta
   const pendingWhere = config.getUint32(at + spec.PCI_MSIX_PBA, true);
   const bar = where & 7, pendingBar = pendingWhere & 7;
   const vectors = (control & spec.PCI_MSIX_FLAGS_QSIZE) + 1;
-  const rows: NonNullable<DeviceDetail["msix"]>["rows"][number][] = [];
+  const rows: MsixReport["rows"][number][] = [];
   if (isBar(bar) && isBar(pendingBar)) {
     const table = (where & ~7) >>> 0, pending = (pendingWhere & ~7) >>> 0;
     let word = 0;

@@ -11,7 +11,7 @@ import type { EndpointFigures } from "./endpoint_figures.ts";
 export interface ElsewhereLook {
   /** One an endpoint, of all its device did wherever it has lived. */
   readonly figures: readonly EndpointFigures[];
-  /** A sample of DMA since the last look, and the invalidations and page requests among it. */
+  /** A sample of DMA since the last look, and the page requests among it. */
   readonly events: readonly Omit<TraceEvent, "sequence">[];
 }
 
@@ -19,6 +19,8 @@ export interface ElsewhereLook {
 export interface ElsewhereListener {
   /** A fault has become known, while the mappings are still those it met. */
   fault(fault: FaultReport): void;
+  /** An invalidation has become known, once for each that is counted. */
+  invalidated(event: Omit<TraceEvent, "sequence">): void;
   /**
    * The endpoint is counted as `number` by the process that tells its counters at the socket `path`
    * (`live_counters.ts`): from now on, and beside the places that were told before.
@@ -32,6 +34,8 @@ export interface DevicesElsewhere {
   watch(listener: ElsewhereListener): void;
   /** What devices did until now has been told when it returns. @throws {Error} when they are gone */
   collect(): void;
+  /** One an endpoint, as {@linkcode ElsewhereLook} has them. @throws {Error} when they are gone */
+  figures(): readonly EndpointFigures[];
   /** Looks, after {@linkcode collect}ing, and begins the next sample. @throws {Error} when they are gone */
   look(): ElsewhereLook;
 }

@@ -12,10 +12,10 @@ const LOOK_EVENTS = 256;
 /** Events that the ring of a machine must hold so that looks can be had. */
 export const LOOK_CAPACITY = 512;
 
-/** Mappings are told of by whoever makes them. */
+/** Mappings and invalidations are told of as they are made. */
 function isWanted(kind: number): boolean {
   return kind === TraceKind.DMA_READ || kind === TraceKind.DMA_WRITE ||
-    kind === TraceKind.INVALIDATE || kind === TraceKind.PAGE_REQUEST;
+    kind === TraceKind.PAGE_REQUEST;
 }
 
 /** Looks at one ring, one after another. */
@@ -48,7 +48,7 @@ export class DmaLook {
     return true;
   }
 
-  /** What was seen since the last call: DMA, invalidations, page requests; at most the newest `limit` events. */
+  /** What was seen since the last call, DMA and page requests; at most the newest `limit` events. */
   *events(limit: number = Infinity): Generator<TraceEvent> {
     const from = Math.max(this.#seen, this.#trace.recorded - limit);
     this.#seen = this.#trace.recorded;

@@ -38,6 +38,7 @@ export class ElsewhereSight implements Sight {
     this.#listener = listener;
     devices.watch({
       fault: (fault) => this.#fault(fault),
+      invalidated: (event) => listener.invalidated(event),
       place: (endpoint, path, number) => listener.place(endpoint, path, number),
     });
   }

@@ -5,11 +5,13 @@
  */
 
 import { Counter } from "../../core/observe/counters.ts";
+import { linesOf } from "./connection_lines.ts";
 
 /** Counters of one endpoint. */
 const COUNTERS = Object.keys(Counter).length;
 /** Characters of an answer: of 65 536 endpoints with large counts. */
 const MAX_ANSWER = 8 * 2 ** 20;
+const CHUNK = 64 * 1024;
 const ASK = new Uint8Array([0x0a]);
 
 /** One process that tells. */
@@ -58,7 +60,7 @@ export class LiveCounters {
       const connection = await Deno.connect({ transport: "unix", path: this.#path });
       if (this.#closed) return connection.close();
       this.#connection = connection;
-      this.#read(connection).catch(() => {}).finally(() => {
+      this.#read(connection).finally(() => {
         if (this.#connection === connection) this.#disconnect();
       });
     }
@@ -66,17 +68,7 @@ export class LiveCounters {
   }
 
   async #read(connection: Deno.Conn): Promise<void> {
-    const decoder = new TextDecoder();
-    const chunk = new Uint8Array(64 * 1024);
-    let rest = "";
-    for (;;) {
-      const length = await connection.read(chunk);
-      if (length === null) return;
-      const lines = (rest + decoder.decode(chunk.subarray(0, length), { stream: true })).split(
-        "\n",
-      );
-      rest = lines.pop()!;
-      if (rest.length > MAX_ANSWER) return;
+    for await (const lines of linesOf(connection, { chunk: CHUNK, limit: MAX_ANSWER })) {
       const last = lines.at(-1);
       if (last === undefined) continue;
       const rows = parseRows(last);

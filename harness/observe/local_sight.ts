@@ -5,6 +5,7 @@
 
 import type { Endpoint } from "../../core/iommu/endpoint.ts";
 import type { Iommu } from "../../core/iommu/iommu.ts";
+import { TraceKind } from "../../core/observe/trace.ts";
 import { type Metrics, sumMetrics } from "../run/run_report.ts";
 import { DmaLook } from "./dma_look.ts";
 import { timedBy, type TimedTranslations } from "./endpoint_report.ts";
@@ -32,6 +33,10 @@ export class LocalSight implements Sight {
     this.#iommu = iommu;
     this.#listener = listener;
     this.#look = new DmaLook(iommu.trace, tracing);
+    iommu.onInvalidation = (timeNs, endpoint, pasid, iova, length) => {
+      const kind = TraceKind.INVALIDATE;
+      listener.invalidated({ timeNs, kind, endpoint, pasid, iova, length, result: 0 });
+    };
   }
 
   get faultsLost(): number {

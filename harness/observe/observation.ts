@@ -105,32 +105,55 @@ export interface RegionReport {
   readonly dirtyBytes: number | null;
 }
 
-/** One function's registers, read through its driver's side. Null is what that side does not know. */
+/** One base address register. Null is what the driver's side does not know. */
+export interface BarReport {
+  readonly index: number;
+  readonly kind: "mmio32" | "mmio64" | "io";
+  /** Where it decodes; null while unassigned as well. */
+  readonly address: number | null;
+  /** Bytes. */
+  readonly size: number | null;
+  readonly prefetchable: boolean;
+}
+
+/** The MSI-X capability and its table. */
+export interface MsixReport {
+  readonly enabled: boolean;
+  readonly functionMasked: boolean;
+  /** Vectors of the table; `rows` has the first 64 at most. */
+  readonly vectors: number;
+  readonly bar: number;
+  readonly rows: readonly {
+    readonly vector: number;
+    readonly address: number;
+    readonly data: number;
+    readonly masked: boolean;
+    readonly pending: boolean;
+  }[];
+}
+
+/** One function's registers, read through its driver's side. */
 export interface DeviceDetail {
   readonly endpoint: number;
   /** The first 256 bytes of configuration space, in hex. */
   readonly config: string;
-  readonly bars: readonly {
-    readonly index: number;
-    readonly kind: "mmio32" | "mmio64" | "io";
-    readonly address: number | null;
-    readonly size: number | null;
-    readonly prefetchable: boolean;
-  }[];
-  readonly msix: {
-    readonly enabled: boolean;
-    readonly functionMasked: boolean;
-    readonly vectors: number;
-    readonly bar: number;
-    readonly rows: readonly {
-      readonly vector: number;
-      readonly address: number;
-      readonly data: number;
-      readonly masked: boolean;
-      readonly pending: boolean;
-    }[];
-  } | null;
+  readonly bars: readonly BarReport[];
+  /** Null without the MSI-X capability. */
+  readonly msix: MsixReport | null;
   readonly inspect: { readonly [name: string]: unknown } | null;
+}
+
+/** What the thread of the devices says when it comes by. `Faults` is how it carries {@linkcode FaultTuple}s. */
+export interface MachineReport<Faults> {
+  readonly timeNs: number;
+  readonly endpoints: readonly EndpointReport[];
+  readonly domains: readonly DomainReport[];
+  readonly regions: readonly RegionReport[];
+  readonly faults: Faults;
+  /** Faults that were overwritten before they were seen, in all. */
+  readonly faultsLost: number;
+  /** The counters of all endpoints together, as the machine reports them, in the order of `Counter`. */
+  readonly totals: readonly number[];
 }
 
 /** One of the lines of a watched run. */
@@ -150,18 +173,7 @@ export type Observed =
     readonly recorded: number;
   }
   /** From the scenario's thread, when it comes by. */
-  | {
-    readonly kind: "report";
-    readonly timeNs: number;
-    readonly endpoints: readonly EndpointReport[];
-    readonly domains: readonly DomainReport[];
-    readonly regions: readonly RegionReport[];
-    readonly faults: readonly FaultTuple[];
-    /** Faults that were overwritten before they were seen, in all. */
-    readonly faultsLost: number;
-    /** The counters of all endpoints together, as the machine reports them, in the order of `Counter`. */
-    readonly totals: readonly number[];
-  }
+  | ({ readonly kind: "report" } & MachineReport<readonly FaultTuple[]>)
   | { readonly kind: "answer"; readonly query: number; readonly answer: Answer | null }
   /** After the run: what it left. Several lines a domain. */
   | {

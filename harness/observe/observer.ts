@@ -5,6 +5,7 @@
  */
 
 import { join } from "@std/path";
+import { linesOf } from "./connection_lines.ts";
 import type { Answer, Ask, Observed, ObserveRequest } from "./observation.ts";
 import { parseObserved } from "./observation_schema.ts";
 
@@ -14,6 +15,7 @@ const ANSWER_MS = 1000;
 const MAX_QUESTIONS = 32;
 /** Longest line. A report of 1024 endpoints with a thousand faults each is less. */
 const MAX_LINE = 64 * 2 ** 20;
+const CHUNK = 256 * 1024;
 /** Milliseconds for the last of what a run tells, once it has ended, and for it to have begun to. */
 const LAST_MS = 5000;
 const FIRST_MS = 500;
@@ -103,16 +105,18 @@ export class Observer {
     let watched: Watched | null = null;
     const timer = setTimeout(() => closeQuietly(connection), HELLO_MS);
     try {
-      for await (const line of linesOf(connection)) {
-        const message = parseObserved(line);
-        // Who breaks the protocol is not listened to any further.
-        if (message === null) return;
-        if (watched === null) {
-          if (message.kind !== "hello") return;
-          watched = this.#watched.get(message.key) ?? null;
-          if (watched === null || !watched.connect(connection)) return;
-          clearTimeout(timer);
-        } else watched.take(message);
+      for await (const lines of linesOf(connection, { chunk: CHUNK, limit: MAX_LINE })) {
+        for (const line of lines) {
+          const message = parseObserved(line);
+          // Who breaks the protocol is not listened to any further.
+          if (message === null) return;
+          if (watched === null) {
+            if (message.kind !== "hello") return;
+            watched = this.#watched.get(message.key) ?? null;
+            if (watched === null || !watched.connect(connection)) return;
+            clearTimeout(timer);
+          } else watched.take(message);
+        }
       }
     } finally {
       clearTimeout(timer);
@@ -199,34 +203,6 @@ async function within(ms: number, promise: Promise<void>): Promise<void> {
 
 async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
-}
-
-/** Lines as they come. Ends when the connection does, or at a line that is too long. */
-async function* linesOf(connection: Deno.Conn): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  const chunk = new Uint8Array(256 * 1024);
-  let parts: string[] = [];
-  let length = 0;
-  for (;;) {
-    let read: number | null;
-    try {
-      read = await connection.read(chunk);
-    } catch {
-      return;
-    }
-    if (read === null) return;
-    const lines = decoder.decode(chunk.subarray(0, read), { stream: true }).split("\n");
-    for (let at = 0; at < lines.length - 1; at++) {
-      parts.push(lines[at]!);
-      yield parts.join("");
-      parts = [];
-      length = 0;
-    }
-    const rest = lines.at(-1)!;
-    parts.push(rest);
-    length += rest.length;
-    if (length > MAX_LINE) return;
-  }
 }
 
 function closeQuietly(connection: Deno.Conn): void {

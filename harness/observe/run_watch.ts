@@ -48,12 +48,6 @@ const PILE_CALLS = 64;
 /** Milliseconds that a run waits for its watcher to take what it left. */
 const FLUSH_MS = 3000;
 
-/** Timeline kinds of what only a trace shows. */
-const TRACED: ReadonlyMap<number, number> = new Map([
-  [TraceKind.INVALIDATE, TIMELINE.invalidate],
-  [TraceKind.PAGE_REQUEST, TIMELINE["page-request"]],
-]);
-
 /** What is looked at: of a machine whose run goes on. */
 interface Watched {
   readonly machine: Machine;
@@ -92,6 +86,7 @@ export class RunWatch {
       const listener = {
         fault: (fault: SeenFault) => this.#fault(fault),
         traced: (event: SeenEvent) => this.#traced(event),
+        invalidated: (event: SeenEvent) => this.#invalidated(event),
         place: (endpoint: number, path: string, number: number) =>
           this.#teller.send({ kind: "place", endpoint, path, number }),
       };
@@ -284,9 +279,15 @@ export class RunWatch {
       if (domain !== null) this.#watched?.notes.hit(domain, iova, timeNs);
       return;
     }
-    const shown = TRACED.get(kind);
-    if (shown === undefined) return;
-    this.#board.event(timeNs, shown, endpoint, -1, pasid, iova, length, 0, 0);
+    if (kind !== TraceKind.PAGE_REQUEST) return;
+    this.#board.event(timeNs, TIMELINE["page-request"], endpoint, -1, pasid, iova, length, 0, 0);
+  }
+
+  #invalidated({ timeNs, endpoint, pasid, iova, length }: SeenEvent): void {
+    // As with faults.
+    if (this.#watched === null) return;
+    const domain = this.#domainOf(endpoint)?.id ?? -1;
+    this.#board.event(timeNs, TIMELINE.invalidate, endpoint, domain, pasid, iova, length, 0, 0);
   }
 
   #report({ machine, iommu, sight }: Watched): void {

@@ -1,11 +1,13 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
+import { METRIC_NAMES } from "../run/run_report.ts";
 import { endServerProcesses } from "../via/vfio_user_process.ts";
 import { toiler } from "./_test_toiler.ts";
 import { type Heard, watched as watchedVia, type WatchedBody } from "./_test_watch.ts";
 import { TIMELINE, TIMELINE_KINDS } from "./observation.ts";
 
+const COUNTED = "invalidations";
 const sanitizers = { sanitizeOps: false, sanitizeResources: false };
 
 /** With devices in a process of their own, which no other test has. */
@@ -61,11 +63,28 @@ Deno.test({
       await t.clock.advance(100);
       await t.iommu.detach(device.endpoint);
     };
-    const eventsOf = (heard: Heard) =>
-      heard.of("sample").flatMap(({ events }) => events).map(([, ...fields]) => fields);
-    const elsewhere = eventsOf(await watched(body));
+    const eventsOf = (heard: Heard) => {
+      const events = heard.of("sample").flatMap(({ events }) => events);
+      const isOne = ([, , kind]: readonly number[]): boolean => kind === TIMELINE.invalidate;
+      assertEquals<number | undefined>(
+        events.filter(isOne).length,
+        heard.metrics[METRIC_NAMES.indexOf(COUNTED)],
+      );
+      return {
+        changes: events.filter((event) => !isOne(event)).map(([, ...fields]) => fields),
+        invalidated: events.filter(isOne).map(([, , , endpoint, , , iova, length]) => [
+          endpoint,
+          iova,
+          length,
+        ]),
+      };
+    };
+    const { changes: elsewhere, invalidated } = eventsOf(await watched(body));
     const here = eventsOf(await watchedVia(body));
-    assertEquals(elsewhere, here);
+    assertEquals(elsewhere, here.changes);
+    assertEquals(here.invalidated, [[8, 0x1000, 4096], [8, 0, 2 ** 52]]);
+    // Before it gets a domain's mappings a server is told to forget what it has.
+    assertEquals(invalidated, [[8, 0, 2 ** 52], ...here.invalidated]);
     assertEquals(
       elsewhere.map(([, kind]) => TIMELINE_KINDS[kind!]),
       ["attach", "map", "unmap", "fault", "detach"],

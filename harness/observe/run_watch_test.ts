@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
+import { METRIC_NAMES } from "../run/run_report.ts";
 import { watched } from "./_test_watch.ts";
 import { TIMELINE_KINDS } from "./observation.ts";
 
@@ -43,6 +44,11 @@ Deno.test("RunWatch tells what changed: map, unmap, attach, detach and faults, e
   assertEquals(find("map").map((event) => event.slice(4)), [[1, -1, 0x1000, 4096, 0x2000, 1]]);
   assertEquals(find("unmap").map((event) => event.slice(4, 9)), [[1, -1, 0x1000, 4096, 4096]]);
   assertEquals(find("detach").map((event) => event.slice(3, 5)), [[8, 1]]);
+  assertEquals(find("invalidate").map((event) => event.slice(3, 8)), [
+    [8, 1, -1, 0x1000, 4096],
+    [8, 1, -1, 0, 2 ** 52],
+  ]);
+  assertEquals(heard.metrics[METRIC_NAMES.indexOf("invalidations")], 2);
   assertEquals(find("fault").map((event) => [event[3], event[6], event[8], event[9]]), [
     [8, 0x1000, Fault.UNMAPPED, Access.READ],
   ]);

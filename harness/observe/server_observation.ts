@@ -10,11 +10,17 @@ import { Mailbox } from "../../protocols/linux/mailbox.ts";
 import { type ReactorHandle, wakeReactor } from "../../protocols/linux/reactor.ts";
 import { Board } from "./board.ts";
 import { FrameRing, type KeptFrames } from "./frame_ring.ts";
-import { type Answer, type Ask, FAULT_FIELDS, type Observed } from "./observation.ts";
+import {
+  type Answer,
+  type Ask,
+  FAULT_FIELDS,
+  type Observed,
+  type Question,
+} from "./observation.ts";
+import { rowsOf } from "./rows.ts";
 import { describeDetail } from "./server_detail.ts";
 import {
   type ClientReport,
-  type ServerQuestion,
   type ServerTold,
   type ServerWatchRequest,
   Time,
@@ -129,10 +135,7 @@ export class ServerObservation {
       case "report": {
         const { clients, faults, ...report } = told;
         this.#clients = clients;
-        const rows: number[][] = [];
-        for (let at = 0; at < faults.length; at += FAULT_FIELDS) {
-          rows.push(Array.from(faults.subarray(at, at + FAULT_FIELDS)));
-        }
+        const rows = rowsOf(faults, FAULT_FIELDS);
         this.#tell((listener) => listener.reported({ ...report, faults: rows }));
         break;
       }
@@ -191,7 +194,7 @@ export class ServerObservation {
   ask(ask: Ask): Promise<Answer | null> {
     if (this.#handle === null || this.#waiting.size >= MAX_QUESTIONS) return Promise.resolve(null);
     const query = this.#query++;
-    const question: ServerQuestion = { query, ask };
+    const question: Question = { query, ask };
     if (!this.#questions.send(question)) return Promise.resolve(null);
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#settle(query, null), ANSWER_MS);

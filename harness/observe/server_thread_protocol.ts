@@ -7,13 +7,7 @@
 
 import type { BarLayout } from "../../devices/pci/pci_device.ts";
 import type { MailboxHandle } from "../../protocols/linux/mailbox.ts";
-import type {
-  Answer,
-  DomainReport,
-  EndpointReport,
-  Question,
-  RegionReport,
-} from "./observation.ts";
+import type { Answer, MachineReport } from "./observation.ts";
 import type { CapturedDetail } from "./server_detail.ts";
 
 /** Part of what a serving thread is started with when it is to be watched. */
@@ -22,15 +16,12 @@ export interface ServerWatchRequest {
   readonly frames: SharedArrayBuffer;
   /** Two doubles, in milliseconds since 1970: when the serving thread last came by, 0 before; and when somebody last looked. */
   readonly times: SharedArrayBuffer;
-  /** {@linkcode Question}s. */
+  /** `Question`s. */
   readonly questions: MailboxHandle;
 }
 
 /** Index of each in {@linkcode ServerWatchRequest.times}. */
 export const Time = { CAME_BY: 0, LOOKED: 1 } as const;
-
-/** A question, as it is put into the mailbox. */
-export type ServerQuestion = Question;
 
 /** Who is connected to a device. */
 export interface ClientReport {
@@ -38,6 +29,11 @@ export interface ClientReport {
   readonly state: "connected" | "none";
   /** Clients that have been accepted, those that have gone as well. */
   readonly accepted: number;
+}
+
+/** The report of a serving thread: faults are rows of `FAULT_FIELDS`. */
+export interface ServerReport extends MachineReport<Float64Array> {
+  readonly clients: readonly ClientReport[];
 }
 
 /** What the serving thread says. */
@@ -53,18 +49,7 @@ export type ServerTold =
     /** In the order of `Counter`, in shared memory. */
     readonly counters: Float64Array;
   }
-  | {
-    readonly kind: "report";
-    readonly timeNs: number;
-    readonly endpoints: readonly EndpointReport[];
-    readonly domains: readonly DomainReport[];
-    readonly regions: readonly RegionReport[];
-    /** Rows of `FAULT_FIELDS`. */
-    readonly faults: Float64Array;
-    readonly faultsLost: number;
-    readonly totals: readonly number[];
-    readonly clients: readonly ClientReport[];
-  }
+  | ({ readonly kind: "report" } & ServerReport)
   /** A line for people. */
   | { readonly kind: "log"; readonly line: string }
   | { readonly kind: "answer"; readonly query: number; readonly answer: Answer | null }

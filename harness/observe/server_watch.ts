@@ -28,11 +28,10 @@ import { HeatSamples } from "./heat.ts";
 import { LocalFaults } from "./local_faults.ts";
 import { MappingNotes } from "./mapping_notes.ts";
 import { lookAround, mappingsFrom } from "./mapping_query.ts";
-import { type RegionReport, TIMELINE_KINDS } from "./observation.ts";
+import { type Question, type RegionReport, TIMELINE_KINDS } from "./observation.ts";
 import { captureDetail } from "./server_detail.ts";
 import {
   type ClientReport,
-  type ServerQuestion,
   type ServerTold,
   type ServerWatchRequest,
   Time,
@@ -54,6 +53,7 @@ const COUNTERS = Object.keys(Counter).length;
 const KIND = {
   MAP: TIMELINE_KINDS.indexOf("map"),
   UNMAP: TIMELINE_KINDS.indexOf("unmap"),
+  INVALIDATE: TIMELINE_KINDS.indexOf("invalidate"),
   FAULT: TIMELINE_KINDS.indexOf("fault"),
 } as const;
 
@@ -144,7 +144,12 @@ export class ServerWatch {
   /** The machine that was made with {@linkcode machineOptions}, before it has devices. */
   begin(machine: ServerMachine): void {
     this.#machine = machine;
-    this.#notes = new MappingNotes(machine.iommu);
+    const { iommu } = machine;
+    this.#notes = new MappingNotes(iommu);
+    iommu.onInvalidation = (timeNs, endpoint, pasid, iova, length) => {
+      const domain = iommu.endpoint(endpoint).domain?.id ?? -1;
+      this.#board.event(timeNs, KIND.INVALIDATE, endpoint, domain, pasid, iova, length, 0, 0);
+    };
     this.#reactor.onWake(() => this.#comeBy());
   }
 
@@ -230,13 +235,13 @@ export class ServerWatch {
 
   #answerAll(): void {
     for (;;) {
-      const question = this.#questions.receive() as ServerQuestion | undefined;
+      const question = this.#questions.receive() as Question | undefined;
       if (question === undefined) return;
       this.#answer(question);
     }
   }
 
-  #answer({ query, ask }: ServerQuestion): void {
+  #answer({ query, ask }: Question): void {
     const { iommu } = this.#machine!;
     const notes = this.#notes!;
     if (ask.kind === "detail") {

@@ -97,7 +97,8 @@ Deno.test("ServerWatch shares counters, sizes and the timeline as they are, with
   const [id, translations, , , faults] = endpoints[0]!;
   assertEquals([id, translations, faults], [ENDPOINT, 1, 1]);
   assertEquals(domains, [[ENDPOINT, 1, 0x1000]]);
-  assertEquals(recorded, 3);
+  assertEquals(recorded, 4);
+  assertEquals(endpoints[0]![6], 1);
   assertEquals(
     events.map(([sequence, , kind, , domain, , iova, length, result, access]) => [
       sequence,
@@ -111,7 +112,8 @@ Deno.test("ServerWatch shares counters, sizes and the timeline as they are, with
     [
       [0, "map", ENDPOINT, 0x1000, 0x1000, 0x8000, Access.READ],
       [1, "map", ENDPOINT, 0x4000, 0x2000, 0x9000, Access.READ],
-      [2, "unmap", ENDPOINT, 0x4000, 0x2000, 0x2000, 0],
+      [2, "invalidate", ENDPOINT, 0x4000, 0x2000, 0, 0],
+      [3, "unmap", ENDPOINT, 0x4000, 0x2000, 0x2000, 0],
     ],
   );
   assertEquals(watched.observation.sample().events, []);

@@ -16,8 +16,10 @@ export type SeenEvent = Omit<TraceEvent, "sequence">;
 export interface SightListener {
   /** Once for each fault, in the order in which they happened. */
   fault(fault: SeenFault): void;
-  /** DMA of the sample, invalidations and page requests. */
+  /** DMA of the sample, and page requests. */
   traced(event: SeenEvent): void;
+  /** Once for each invalidation that is counted. */
+  invalidated(event: SeenEvent): void;
 }
 
 /** See the module. */

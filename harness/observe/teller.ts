@@ -6,6 +6,7 @@
  */
 
 import { Board, EVENTS_KEPT } from "./board.ts";
+import { linesOf } from "./connection_lines.ts";
 import { LiveCounters } from "./live_counters.ts";
 import {
   FAULT_FIELDS,
@@ -14,6 +15,7 @@ import {
   type Observed,
   type Question,
 } from "./observation.ts";
+import { rowsOf } from "./rows.ts";
 import type { FromTeller, ToTeller } from "./thread_protocol.ts";
 
 /** Milliseconds between two samples. */
@@ -88,7 +90,7 @@ class Telling {
         break;
       case "report": {
         const { faults, ...rest } = message;
-        const rows = split(faults, FAULT_FIELDS);
+        const rows = rowsOf(faults, FAULT_FIELDS);
         if (this.#queued > BACKLOG) {
           this.#faultsLost += rows.length;
           break;
@@ -100,7 +102,7 @@ class Telling {
         this.#say({
           kind: "left-mappings",
           domain: message.domain,
-          mappings: split(message.rows, MAPPING_FIELDS) as unknown as MappingTuple[],
+          mappings: rowsOf(message.rows, MAPPING_FIELDS) as unknown as MappingTuple[],
         });
         break;
       case "close":
@@ -193,17 +195,8 @@ class Telling {
   }
 
   async #listen(connection: Deno.Conn): Promise<void> {
-    const decoder = new TextDecoder();
-    const chunk = new Uint8Array(MAX_QUESTION);
-    let rest = "";
-    for (;;) {
-      const length = await connection.read(chunk);
-      if (length === null) return;
-      const lines = (rest + decoder.decode(chunk.subarray(0, length), { stream: true })).split(
-        "\n",
-      );
-      rest = lines.pop()!;
-      if (rest.length > MAX_QUESTION) return;
+    const bounds = { chunk: MAX_QUESTION, limit: MAX_QUESTION };
+    for await (const lines of linesOf(connection, bounds)) {
       for (const line of lines) {
         this.#post({ kind: "question", ...JSON.parse(line) as Question });
       }
@@ -235,14 +228,6 @@ class Telling {
     }
     if (this.#closing) this.#flushed();
   }
-}
-
-function split(values: Float64Array, fields: number): number[][] {
-  const rows: number[][] = [];
-  for (let at = 0; at < values.length; at += fields) {
-    rows.push(Array.from(values.subarray(at, at + fields)));
-  }
-  return rows;
 }
 
 const self_ = self as unknown as Port;

@@ -6,11 +6,9 @@
 import type {
   Answer,
   DeviceDetail,
-  DomainReport,
-  EndpointReport,
+  MachineReport,
   ObserveRequest,
   Question,
-  RegionReport,
 } from "./observation.ts";
 
 /** To the telling thread. */
@@ -33,17 +31,8 @@ export type ToTeller =
     readonly path: string;
     readonly number: number;
   }
-  | {
-    readonly kind: "report";
-    readonly timeNs: number;
-    readonly endpoints: readonly EndpointReport[];
-    readonly domains: readonly DomainReport[];
-    readonly regions: readonly RegionReport[];
-    /** Rows of `FAULT_FIELDS`. */
-    readonly faults: Float64Array;
-    readonly faultsLost: number;
-    readonly totals: readonly number[];
-  }
+  /** Faults in rows of `FAULT_FIELDS`. */
+  | ({ readonly kind: "report" } & MachineReport<Float64Array>)
   | { readonly kind: "answer"; readonly query: number; readonly answer: Answer | null }
   /** Rows of a `MappingTuple`. */
   | { readonly kind: "left-mappings"; readonly domain: number; readonly rows: Float64Array }

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { Fault, faultName, hex, type Iova } from "../../core/address.ts";
+import { Fault, hex, type Iova } from "../../core/address.ts";
 import type { RamRegionSpec } from "../../core/memory/ram_region.ts";
 import { parseRequesterId } from "../../devices/pci/bdf.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
@@ -30,26 +30,42 @@ import { mixSeed } from "../random.ts";
 import { type Metrics, NO_METRICS, sumMetrics } from "../run/run_report.ts";
 import type { Latencies } from "../run/threshold.ts";
 import type { FaultReport, MachineIommu } from "../scenario.ts";
+import { within } from "../vm/deadline.ts";
 import { PciAgent, PciAgentError } from "../vm/pci_agent.ts";
 import type { MachineParts, ViaBackend } from "./backend.ts";
-import { MAILBOX, MAX_SCENARIO_MIB, PORTS, type QemuIommu, QemuVm } from "./qemu_vm.ts";
+import {
+  type BootOptions,
+  MAILBOX,
+  MAX_SCENARIO_MIB,
+  PORTS,
+  type QemuIommu,
+  QemuVm,
+} from "./qemu_vm.ts";
 import { QemuTarget } from "./qemu_target.ts";
-import type { Happened } from "./vfio_user_control.ts";
 import { ServerEndpoints } from "./vfio_user_endpoints.ts";
 import { type ServerProcess, serverProcess } from "./vfio_user_process.ts";
+import { Takeover } from "./vfio_user_takeover.ts";
+
+/** How long the devices' process may take for what one that works does at once. */
+const ANSWER_MS = 5_000;
+/** How long a guest may take to let go of its devices: more than until its silence is noticed. */
+const RELEASE_MS = 30_000;
+
+/** What via `qemu` is told beside what every via is. */
+export interface QemuMachineOptions extends MachineOptions, BootOptions {}
 
 /** Machines of this process that are up: each is used for one run after the other. */
 const machines = new Map<QemuIommu, QemuVm>();
 
 /** Builds a machine in a guest. @throws {VmError | GuestError | LinuxError} */
-export async function buildQemuMachine(options: MachineOptions): Promise<Machine> {
+export async function buildQemuMachine(options: QemuMachineOptions): Promise<Machine> {
   if (options.memoryMib > MAX_SCENARIO_MIB) {
     throw new RangeError(
       `Cannot give a scenario ${options.memoryMib} MiB via qemu: ${MAX_SCENARIO_MIB} at most`,
     );
   }
   const remapping = options.variant === "virtio-iommu" ? "virtio" : "intel";
-  const host = await machineFor(options.mode === "identity" ? "none" : remapping);
+  const host = await machineFor(options.mode === "identity" ? "none" : remapping, options);
   const process = await serverProcess(0);
   const agent = new PciAgent(host.vm.guest);
   for (const { start, bytes } of [host.low, host.high]) await agent.do("ram", start, bytes.length);
@@ -61,11 +77,14 @@ export async function buildQemuMachine(options: MachineOptions): Promise<Machine
   );
 }
 
-async function machineFor(iommu: QemuIommu): Promise<QemuVm> {
+async function machineFor(iommu: QemuIommu, options: BootOptions): Promise<QemuVm> {
   const there = machines.get(iommu);
-  if (there?.alive === true) return there;
+  if (there?.alive === true) {
+    options.onConsole?.(there.vm.consoleLog);
+    return there;
+  }
   if (there !== undefined) await discard(there);
-  const made = await QemuVm.boot(iommu);
+  const made = await QemuVm.boot(iommu, options);
   machines.set(iommu, made);
   return made;
 }
@@ -122,13 +141,15 @@ class QemuBackend implements ViaBackend {
   readonly #host: QemuVm;
   readonly #agent: PciAgent;
   readonly #process: ServerProcess;
+  readonly #takeover: Takeover;
   /** By requester ID. */
   readonly #slots = new Map<number, Slot>();
-  #faults: FaultReport[] = [];
   /** Root ports that have a device. */
   #ports = 0;
   #touched = false;
   #broken: unknown = null;
+  /** How the devices' process was ended, when it did not answer. */
+  #hung: string | null = null;
 
   constructor(
     parts: MachineParts,
@@ -143,7 +164,12 @@ class QemuBackend implements ViaBackend {
     this.#agent = agent;
     this.#process = process;
     this.iommu = this.#control();
-    process.onHappened = (happened) => this.#happened(happened);
+    this.#takeover = new Takeover(
+      parts,
+      this.elsewhere,
+      (endpoint, iova, access, seen) => this.#reason(endpoint, iova, access, seen),
+    );
+    process.onHappened = (happened) => this.#takeover.take(process, happened);
     const { nowNs } = parts.clock;
     process.do({
       kind: "begin",
@@ -182,6 +208,7 @@ class QemuBackend implements ViaBackend {
         return (await this.#process.askLater({ kind: "inspect", endpoint: number })).state;
       },
       touched: () => this.#touched = true,
+      failed: (error) => this.#broken ??= error,
     });
     this.#slots.set(endpoint, { endpoint, number, handle, target });
     const command = await target.configRead(PCI_COMMAND, 2);
@@ -207,7 +234,7 @@ class QemuBackend implements ViaBackend {
 
   takeFaults(): readonly FaultReport[] {
     this.#collect();
-    return this.#faults.splice(0);
+    return this.#takeover.takeFaults();
   }
 
   metrics(): Metrics {
@@ -234,10 +261,23 @@ class QemuBackend implements ViaBackend {
 
   async settle(): Promise<void> {
     // A server that is gone cannot: lost() tells of that.
-    if (this.#process.alive) await this.#process.doLater({ kind: "settle" }).catch(() => {});
+    if (!this.#process.alive) return;
+    await this.#answered(this.#process.doLater({ kind: "settle" })).catch(() => {});
+  }
+
+  /** What the devices' process answers; one that does not is ended, and {@linkcode lost} says so. */
+  async #answered<T>(answer: Promise<T>): Promise<T> {
+    const late = Symbol();
+    const found = await within(answer, ANSWER_MS, late);
+    if (found !== late) return found as T;
+    this.#hung = "The server process of the devices hangs: " +
+      `it has not answered for ${ANSWER_MS / 1000} s, and was ended`;
+    this.#process.kill();
+    throw new Error(this.#hung);
   }
 
   async lost(): Promise<string | null> {
+    if (this.#hung !== null) return this.#hung;
     if (!this.#host.alive) {
       const { code, signal, output } = await this.#host.vm.ended;
       return [`QEMU has ended (${signal ?? `exit code ${code}`})`, output].join("\n").trim();
@@ -251,21 +291,29 @@ class QemuBackend implements ViaBackend {
       if (this.#broken !== null) throw this.#broken;
       // To let go of a device that does not answer any more takes Linux a minute.
       if (!this.#process.alive) throw new Error("The devices are gone with their process");
-      for (const { target } of this.#slots.values()) await target.close();
-      await this.#agent.close();
-      for (let port = 0; port < this.#ports; port++) await this.#host.unplug(port);
+      if (!await within(this.#release().then(() => true), RELEASE_MS, false)) {
+        throw new Error(
+          `The guest has not let go of the devices for ${RELEASE_MS / 1000} s, and was ended`,
+        );
+      }
     } catch (error) {
       // The next run gets a machine that is known to be whole.
       await discard(this.#host);
       failure = error;
     }
     const process = this.#process;
-    const left = process.alive ? await process.endMachine() : [];
+    const left = process.alive ? await this.#answered(process.endMachine()) : [];
     process.onHappened = () => {};
     if (left.length > 0) process.kill();
     // What broke the machine in the run has been thrown there.
     if (process.alive && failure !== null && failure !== this.#broken) throw failure;
     if (left.length > 0) throw new Error(`Something is left behind: ${left.join("; ")}`);
+  }
+
+  async #release(): Promise<void> {
+    for (const { target } of this.#slots.values()) await target.close();
+    await this.#agent.close();
+    for (let port = 0; port < this.#ports; port++) await this.#host.unplug(port);
   }
 
   /** The machine's IOMMU: its own tables, which the containers in the guest follow. */
@@ -359,51 +407,12 @@ class QemuBackend implements ViaBackend {
     this.#touched = false;
   }
 
-  /** Takes over what devices did, as the mappings of now see it. */
-  #happened({ faults, errors, dma }: Happened): void {
-    const { iommu, deviceError } = this.#parts;
-    for (const [name, text] of errors) {
-      const error = new Error(text.split("\n", 1)[0]);
-      error.stack = text;
-      deviceError(name, error);
-    }
-    for (const [number, pasid, iova, access, reason, timeNs] of faults) {
-      const endpoint = this.elsewhere.of(this.#process, number);
-      const fault = {
-        endpoint,
-        pasid: pasid < 0 ? null : pasid,
-        iova: iova as Iova,
-        access,
-        reason: faultName(this.#reason(endpoint, iova, access, reason as Fault)),
-        timeNs,
-      };
-      this.#faults.push(fault);
-      this.elsewhere.fault(fault);
-    }
-    if (!iommu.trace.on) return;
-    for (const [timeNs, kind, number, pasid, iova, length, result] of dma) {
-      const endpoint = this.elsewhere.of(this.#process, number);
-      const target = result < 0
-        ? this.#reason(endpoint, iova, kind + 1, result as Fault)
-        : this.#target(endpoint, iova);
-      iommu.trace.record(timeNs, kind, endpoint, pasid, iova, length, target);
-    }
-  }
-
-  /** Why an access was refused: a server sees mappings alone, and neither domains nor holes in RAM. */
-  #reason(endpoint: number, iova: number, access: number, seen: Fault): Fault {
-    if (seen !== Fault.UNMAPPED && seen !== Fault.PERMISSION && seen !== Fault.NO_MEMORY) {
-      return seen;
-    }
+  /** See `ReasonOf` of `vfio_user_takeover.ts`. */
+  #reason(endpoint: number, iova: Iova, access: number, seen: Fault): Fault {
     const { iommu } = this.#parts;
     const { domain, context } = iommu.endpoint(endpoint);
     if (domain === null) return context.bypass ? Fault.NO_MEMORY : Fault.NO_DOMAIN;
-    const mapping = domain.space.mappingAt(iova as Iova);
+    const mapping = domain.space.mappingAt(iova);
     return mapping !== null && (mapping.access & access) !== access ? Fault.PERMISSION : seen;
-  }
-
-  #target(endpoint: number, iova: number): number {
-    const mapping = this.#parts.iommu.endpoint(endpoint).domain?.space.mappingAt(iova as Iova);
-    return mapping === null || mapping === undefined ? iova : mapping.gpa + (iova - mapping.iova);
   }
 }

@@ -13,7 +13,7 @@ import {
   PCI_MSI_FLAGS_ENABLE,
   PCI_MSI_FLAGS_QSIZE,
 } from "../../devices/pci/spec.ts";
-import type { PciAgent } from "../vm/pci_agent.ts";
+import { type PciAgent, PciAgentError } from "../vm/pci_agent.ts";
 
 /** Vectors of an MSI capability at most. */
 const VECTORS = 32;
@@ -30,6 +30,8 @@ export interface QemuTargetOptions {
   readonly inspect: () => Promise<Record<string, unknown>>;
   /** Called before each access, which may make the device do something. */
   readonly touched: () => void;
+  /** Called when the guest itself has failed, and not a command in it. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** {@linkcode PciTarget} over {@linkcode PciAgent}. */
@@ -121,9 +123,14 @@ export class QemuTarget implements PciTarget {
     await this.#do("close");
   }
 
-  #do(command: string, ...words: readonly (number | bigint)[]): Promise<bigint> {
-    const { agent, handle, touched } = this.#options;
+  async #do(command: string, ...words: readonly (number | bigint)[]): Promise<bigint> {
+    const { agent, handle, touched, failed } = this.#options;
     touched();
-    return agent.do(command, handle, ...words);
+    try {
+      return await agent.do(command, handle, ...words);
+    } catch (error) {
+      if (!(error instanceof PciAgentError)) failed(error);
+      throw error;
+    }
   }
 }

@@ -15,6 +15,7 @@ import {
 import { SILENT } from "../vm/fetch/listener.ts";
 import type { ImageOptions } from "../vm/image/guest_image.ts";
 import { PCI_AGENT } from "../vm/image/programs.ts";
+import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { Vm } from "../vm/vm.ts";
 import type { VmOptions } from "../vm/vm_options.ts";
 
@@ -54,6 +55,14 @@ export function qemuImage(iommu: QemuIommu): ImageOptions {
   return { modules: iommu === "none" ? [] : VFIO_MODULES, programs: [PCI_AGENT] };
 }
 
+/** How one is booted. */
+export interface BootOptions {
+  /** Whether what is missing may be fetched; it may unless told. */
+  readonly network?: "allowed" | "never";
+  /** Gets the file of the console's log before the boot. */
+  readonly onConsole?: (path: string) => void;
+}
+
 /** A machine that is up. */
 export class QemuVm {
   readonly vm: Vm;
@@ -78,7 +87,7 @@ export class QemuVm {
   }
 
   /** Boots one. `iommu` is what stands in front of the devices. @throws {VmError | GuestError | LinuxError} */
-  static async boot(iommu: QemuIommu): Promise<QemuVm> {
+  static async boot(iommu: QemuIommu, options: BootOptions = {}): Promise<QemuVm> {
     const memoryMib = LOW_MIB + HIGH_MIB;
     const descriptor = createSharedMemory("viaduct-guest", memoryMib * MIB);
     const mapping = Mapping.map(descriptor.fd, 0, memoryMib * MIB, "read-write");
@@ -103,7 +112,8 @@ export class QemuVm {
           `memmap=${HIGH_MIB}M$${HIGH_START / MIB}M`,
         ],
         image: qemuImage(iommu),
-      }, { network: "allowed", listener: SILENT });
+        ...(options.onConsole === undefined ? {} : { onConsole: options.onConsole }),
+      }, { network: options.network ?? "allowed", listener: SILENT });
       return new QemuVm(vm, descriptor, mapping);
     } catch (error) {
       mapping.close();
@@ -122,13 +132,8 @@ export class QemuVm {
    * has seen it. @returns its address there: `0000:01:00.0`
    */
   async plug(port: number, socket: string): Promise<string> {
-    await this.vm.qmp.deviceAdd({
-      driver: "vfio-user-pci",
-      id: deviceName(port),
-      bus: portName(port),
-      socket: { type: "unix", path: socket },
-      "x-msg-timeout": 60_000,
-    });
+    const device = vfioUserPci(socket, { bus: portName(port) });
+    await this.vm.qmp.deviceAdd({ ...device, id: deviceName(port) });
     const bridge = `/sys/bus/pci/devices/${portAddress(port)}`;
     // The files of BARs appear when these have their addresses.
     const { stdout } = await this.vm.guest.run(

@@ -39,11 +39,6 @@ export function differsIn(mode: Mode, variant: Variant): boolean {
   return variant !== "virtio-iommu" || mode !== "identity";
 }
 
-/** {@linkcode usualVariantOf} vfio-user: a third of all names fall to each, and a third to none. */
-export function usualVariant(scenario: string): Variant | null {
-  return usualVariantOf("vfio-user", scenario);
-}
-
 /**
  * The variant that a scenario also runs in when none is asked for, or null: as many names fall
  * to each as to none. By name alone, so that what is added changes nothing for the others.

@@ -1,18 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  differsIn,
-  usualVariant,
-  usualVariantOf,
-  VARIANTS,
-  variantsOf,
-  viaLabel,
-} from "./variant.ts";
+import { differsIn, usualVariantOf, VARIANTS, variantsOf, viaLabel } from "./variant.ts";
 
-Deno.test("usualVariant() gives a third of all names to each variant, and a third to none", () => {
+Deno.test("usualVariantOf() gives a third of all names to each variant of vfio-user, and a third to none", () => {
   const counts = new Map<string, number>();
   const names = 3000;
   for (let at = 0; at < names; at++) {
-    const variant = usualVariant(`scenario-${at}`) ?? "none";
+    const variant = usualVariantOf("vfio-user", `scenario-${at}`) ?? "none";
     counts.set(variant, (counts.get(variant) ?? 0) + 1);
   }
   assertEquals([...counts.keys()].sort(), ["messages", "none", "twin-socket"]);
@@ -21,10 +14,12 @@ Deno.test("usualVariant() gives a third of all names to each variant, and a thir
   }
 });
 
-Deno.test("usualVariant() depends on nothing but the name", () => {
+Deno.test("usualVariantOf() depends on nothing but the name", () => {
   // Changed on purpose only: reports and reruns rest on it.
   assertEquals(
-    ["many-mappings", "edu-dma-soak", "edu-identify"].map(usualVariant),
+    ["many-mappings", "edu-dma-soak", "edu-identify"].map((name) =>
+      usualVariantOf("vfio-user", name)
+    ),
     ["messages", "twin-socket", null],
   );
 });

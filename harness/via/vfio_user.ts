@@ -10,7 +10,7 @@
  * @module
  */
 
-import { Fault, faultName, type Iova, type Status } from "../../core/address.ts";
+import { Fault, type Iova, type Status } from "../../core/address.ts";
 import type { Mapping } from "../../core/iommu/address_space.ts";
 import type { Iommu } from "../../core/iommu/iommu.ts";
 import { formatRequesterId, requesterId } from "../../devices/pci/bdf.ts";
@@ -38,11 +38,12 @@ import type { FaultReport, MachineIommu, MigrateOptions } from "../scenario.ts";
 import type { MachineParts, ViaBackend } from "./backend.ts";
 import { RemoteBars } from "./remote_bars.ts";
 import { SharedRam } from "./shared_ram.ts";
-import { type Happened, MAX_DMA_MAPS } from "./vfio_user_control.ts";
+import { MAX_DMA_MAPS } from "./vfio_user_control.ts";
 import { type Home, VfioUserDevice } from "./vfio_user_device.ts";
 import { VfioUserDirty } from "./vfio_user_dirty.ts";
 import { ServerEndpoints } from "./vfio_user_endpoints.ts";
 import { group, served, type ServerProcess, serverProcess } from "./vfio_user_process.ts";
+import { Takeover } from "./vfio_user_takeover.ts";
 
 /**
  * Milliseconds that an answer is waited for with the event loop standing still. What comes
@@ -107,7 +108,7 @@ class VfioUserBackend implements ViaBackend {
   readonly #recipes = new Map<number, Recipe>();
   /** Processes that have a machine of this run. */
   readonly #hosts: (ServerProcess | undefined)[] = [];
-  #faults: FaultReport[] = [];
+  readonly #takeover: Takeover;
   /** Devices may have done something that has not been asked for. */
   #touched = false;
   /** Mappings that were sent, and are not known to be there. */
@@ -131,6 +132,11 @@ class VfioUserBackend implements ViaBackend {
     this.#before = before;
     this.#client = new ClientIommu(parts.iommu, memory.regions);
     this.#dirty = new VfioUserDirty(parts.iommu, parts.ram, this.#descriptors);
+    this.#takeover = new Takeover(
+      parts,
+      this.elsewhere,
+      (endpoint, iova, access, seen) => this.#reason(endpoint, iova, access, seen),
+    );
     this.iommu = this.#control();
     this.#begin(0, process);
   }
@@ -252,7 +258,7 @@ class VfioUserBackend implements ViaBackend {
 
   takeFaults(): readonly FaultReport[] {
     this.#collect();
-    return this.#faults.splice(0);
+    return this.#takeover.takeFaults();
   }
 
   metrics(): Metrics {
@@ -464,7 +470,10 @@ class VfioUserBackend implements ViaBackend {
 
   #begin(index: number, process: ServerProcess): ServerProcess {
     this.#hosts[index] = process;
-    process.onHappened = (happened) => this.#happened(process, happened);
+    process.onHappened = (happened) => {
+      this.#takeover.take(process, happened);
+      if (this.#parts.iommu.trace.on) this.#dropped += happened.dropped;
+    };
     const { seed, trace } = this.#options;
     const { nowNs } = this.#parts.clock;
     process.do({ kind: "begin", seed: mixSeed(seed, "server", index), nowNs, trace });
@@ -540,57 +549,17 @@ class VfioUserBackend implements ViaBackend {
     }
   }
 
-  /** Takes over what devices did, as the mappings of now see it. */
-  #happened(process: ServerProcess, { faults, errors, dma, dropped }: Happened): void {
-    const { iommu, deviceError } = this.#parts;
-    for (const [name, text] of errors) {
-      const error = new Error(text.split("\n", 1)[0]);
-      error.stack = text;
-      deviceError(name, error);
-    }
-    for (const [number, pasid, iova, access, reason, timeNs] of faults) {
-      const endpoint = this.elsewhere.of(process, number);
-      const fault = {
-        endpoint,
-        pasid: pasid < 0 ? null : pasid,
-        iova: iova as Iova,
-        access,
-        reason: faultName(this.#reason(endpoint, iova, access, reason as Fault)),
-        timeNs,
-      };
-      this.#faults.push(fault);
-      this.elsewhere.fault(fault);
-    }
-    if (!iommu.trace.on) return;
-    this.#dropped += dropped;
-    for (const [timeNs, kind, number, pasid, iova, length, result] of dma) {
-      const endpoint = this.elsewhere.of(process, number);
-      const target = result < 0
-        ? this.#reason(endpoint, iova, kind + 1, result as Fault)
-        : this.#target(endpoint, iova);
-      iommu.trace.record(timeNs, kind, endpoint, pasid, iova, length, target);
-    }
-  }
-
-  /** Why an access was refused: a server sees mappings, and neither domains nor holes in RAM. */
-  #reason(endpoint: number, iova: number, access: number, seen: Fault): Fault {
+  /** See `ReasonOf` of `vfio_user_takeover.ts`. */
+  #reason(endpoint: number, iova: Iova, access: number, seen: Fault): Fault {
     const { iommu, ram } = this.#parts;
-    if (seen !== Fault.UNMAPPED && seen !== Fault.PERMISSION && seen !== Fault.NO_MEMORY) {
-      return seen;
-    }
     const { domain, context } = iommu.endpoint(endpoint);
     if (domain === null && !context.bypass) return Fault.NO_DOMAIN;
-    const mapping = domain?.space.mappingAt(iova as Iova) ?? null;
+    const mapping = domain?.space.mappingAt(iova) ?? null;
     if (domain !== null && mapping === null) return seen;
     if (mapping !== null && (mapping.access & access) !== access) return Fault.PERMISSION;
     const gpa = mapping === null ? iova : mapping.gpa + (iova - mapping.iova);
     const status: Status = ram.check(gpa as typeof ram.regions[0]["start"], 1, access);
     return status === 0 ? seen : status;
-  }
-
-  #target(endpoint: number, iova: number): number {
-    const mapping = this.#parts.iommu.endpoint(endpoint).domain?.space.mappingAt(iova as Iova);
-    return mapping === null || mapping === undefined ? iova : mapping.gpa + (iova - mapping.iova);
   }
 }
 

@@ -74,8 +74,11 @@ export interface Happened {
   readonly faults: readonly FaultTuple[];
   /** Errors of device models: which device, and the error as text. */
   readonly errors: readonly (readonly [string, string])[];
+  /** Accesses, and pins that began or ended; of a run that is traced. */
   readonly dma: readonly TraceTuple[];
-  /** DMA that the trace no longer held. */
+  /** All of them, of a run that is traced or watched. */
+  readonly invalidations: readonly TraceTuple[];
+  /** Events of both that were overwritten. */
   readonly dropped: number;
 }
 
@@ -104,7 +107,7 @@ export interface CountersResult {
   readonly endpoints: readonly EndpointFigures[];
 }
 
-/** Of `look`: also a sample of DMA since the last one, with invalidations and page requests. */
+/** Of `look`: also a sample of DMA since the last one, with page requests. */
 export interface LookResult extends CountersResult {
   readonly events: readonly TraceTuple[];
 }
@@ -160,6 +163,7 @@ const ReplySchema: v.GenericSchema<ControlReply> = v.strictObject({
   faults: v.array(v.strictTuple([count, integer, count, count, integer, count])),
   errors: v.array(v.strictTuple([text, text])),
   dma: TraceSchema,
+  invalidations: TraceSchema,
   dropped: count,
 });
 

@@ -50,6 +50,7 @@ const REPLY = {
   faults: [[1, -1, 4096, 2, -1, 5]],
   errors: [["edu", "Error"]],
   dma: [],
+  invalidations: [[5, 6, 1, -1, 0, 2 ** 52, 0]],
   dropped: 0,
 };
 
@@ -58,6 +59,8 @@ Deno.test("parseReply() reads results, errors and what has happened", () => {
   const error = { name: "RangeError", message: "no" };
   assertEquals(parseReply(JSON.stringify({ ...REPLY, error })).error, error);
   assertThrows(() => parseReply(JSON.stringify({ ...REPLY, faults: [[1]] })), Error, "faults");
+  const invalidations = [[5, 6, 1, -1, 0, -1, 0]];
+  assertThrows(() => parseReply(JSON.stringify({ ...REPLY, invalidations })), Error, "invalid");
   assertThrows(() => parseReply(JSON.stringify({ id: 0 })), Error, "Cannot read a reply");
 });
 

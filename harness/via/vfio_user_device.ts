@@ -5,8 +5,8 @@
  */
 
 import type { BarIndex } from "../../devices/pci/pci_device.ts";
-import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import type { RemoteFunction, VfioUserClient } from "../../protocols/vfio_user/client/mod.ts";
+import type { SizedTarget } from "../observe/device_detail.ts";
 import { group, type ServerProcess } from "./vfio_user_process.ts";
 
 /** Vectors that a function has at most (PCI 3.0, 6.8.1.3 and 6.8.2.3). */
@@ -25,8 +25,8 @@ export interface Home {
 
 type Size = 1 | 2 | 4;
 
-/** {@linkcode PciTarget} over whatever home it has now. */
-export class VfioUserDevice implements PciTarget {
+/** A `PciTarget` over whatever home it has now. */
+export class VfioUserDevice implements SizedTarget {
   readonly endpoint: number;
   /** For people: `edu at 00:01.0`. */
   readonly name: string;
@@ -119,6 +119,11 @@ export class VfioUserDevice implements PciTarget {
 
   barWrite64(bar: BarIndex, offset: number, value: bigint): Promise<void> {
     return this.#access("write a register of", (fn) => fn.barWrite64(bar, offset, value));
+  }
+
+  /** As the server said when it was connected to: no message is sent for it. */
+  barSize(bar: BarIndex): number | null {
+    return this.#home.fn.region(bar)?.size ?? null;
   }
 
   async takeInterrupts(vector: number): Promise<number> {

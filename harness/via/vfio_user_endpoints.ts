@@ -61,6 +61,11 @@ export class ServerEndpoints implements DevicesElsewhere {
     this.#listener?.fault(fault);
   }
 
+  /** An endpoint has lost what it had cached. */
+  invalidated(event: ElsewhereLook["events"][number]): void {
+    this.#listener?.invalidated(event);
+  }
+
   /** Figures of each endpoint, also of one that could not be plugged in. @throws {Error} when a process is gone */
   figures(): EndpointFigures[] {
     return this.#merge((process) => process.ask({ kind: "counters" }).endpoints);

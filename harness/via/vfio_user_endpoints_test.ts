@@ -51,6 +51,7 @@ const listener = () => {
   return {
     told,
     fault: (fault: FaultReport) => told.push(fault.iova),
+    invalidated: ({ length }: { readonly length: number }) => told.push(length),
     place: (endpoint: number, path: string, number: number) => told.push([endpoint, path, number]),
   };
 };
@@ -116,6 +117,16 @@ Deno.test("ServerEndpoints.fault() tells whoever watches, and nobody else", () =
   endpoints.watch(watcher);
   endpoints.fault(fault);
   assertEquals(watcher.told, [0x1000]);
+});
+
+Deno.test("ServerEndpoints.invalidated() tells whoever watches, and nobody else", () => {
+  const endpoints = new ServerEndpoints(() => {});
+  const event = { timeNs: 5, kind: 6, endpoint: 8, pasid: -1, iova: 0, length: 4096, result: 0 };
+  endpoints.invalidated(event);
+  const watcher = listener();
+  endpoints.watch(watcher);
+  endpoints.invalidated(event);
+  assertEquals(watcher.told, [4096]);
 });
 
 Deno.test("ServerEndpoints.watch() asks nothing of a process that is gone", () => {

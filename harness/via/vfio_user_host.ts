@@ -32,6 +32,8 @@ import { CountersTeller } from "./vfio_user_counters.ts";
 
 /** DMA that one answer brings at most. */
 const TRACE_CAPACITY = 65536;
+/** Invalidations that one answer brings at most: those of a client that sends as fast as it can. */
+const INVALIDATIONS_KEPT = 16384;
 /** Events that a look brings at most. With every DMA traced there are more of them than a sample wants. */
 const LOOK_EVENTS = 1024;
 
@@ -39,6 +41,14 @@ const CAPABILITIES: typeof SERVER_CAPABILITIES = {
   ...SERVER_CAPABILITIES,
   max_dma_maps: MAX_DMA_MAPS,
 };
+
+/** What is asked for of the trace; mappings and the like are traced where they are made. */
+const TAKEN: ReadonlySet<number> = new Set([
+  TraceKind.DMA_READ,
+  TraceKind.DMA_WRITE,
+  TraceKind.PIN,
+  TraceKind.UNPIN,
+]);
 
 type Plug = Extract<ControlRequest, { readonly kind: "plug" }>;
 
@@ -49,6 +59,9 @@ export class VfioUserHost {
   readonly #trace: TraceRing;
   readonly #tracing: "on" | "off";
   #traced = 0;
+  /** Once somebody wants them. */
+  #invalidations: TraceRing | null = null;
+  #invalidationsTaken = 0;
   #look: DmaLook | null = null;
   #teller: CountersTeller | null = null;
   readonly #servers = new Map<number, VfioUserServer>();
@@ -72,6 +85,7 @@ export class VfioUserHost {
       seed: options.seed,
       trace: this.#trace,
     });
+    if (options.trace === "on") this.#takeInvalidations();
   }
 
   /** Records an error of a model. */
@@ -99,9 +113,12 @@ export class VfioUserHost {
     const { values } = owner.counters;
     const done = values.slice();
     this.#servers.delete(endpoint);
+    const invalidations = this.#invalidations;
+    if (invalidations !== null) invalidations.on = false;
     server[Symbol.dispose]();
     // That its mappings go with it is none of its doing, and another thread may go on reading.
     values.set(done);
+    if (invalidations !== null) invalidations.on = true;
   }
 
   advance(ms: number): void {
@@ -130,6 +147,7 @@ export class VfioUserHost {
   tell(path: string): void {
     this.#teller?.close();
     this.#teller = new CountersTeller(path);
+    this.#takeInvalidations();
     for (const endpoint of this.#servers.keys()) this.#tellOf(endpoint);
   }
 
@@ -137,19 +155,24 @@ export class VfioUserHost {
   happened(): Happened {
     const dma: TraceTuple[] = [];
     let dropped = 0;
+    let invalidations: TraceTuple[] = [];
+    if (this.#invalidations !== null) {
+      const ring = this.#invalidations;
+      dropped = Math.max(0, ring.dropped - this.#invalidationsTaken);
+      invalidations = [...ring.events(this.#invalidationsTaken)].map(tupleOf);
+      this.#invalidationsTaken = ring.recorded;
+    }
     if (this.#tracing === "on") {
-      dropped = Math.max(0, this.#trace.dropped - this.#traced);
+      dropped += Math.max(0, this.#trace.dropped - this.#traced);
       for (const event of this.#trace.events(this.#traced)) {
-        // Mappings and the like are traced where they are made.
-        if (event.kind !== TraceKind.DMA_READ && event.kind !== TraceKind.DMA_WRITE) continue;
-        dma.push(tupleOf(event));
+        if (TAKEN.has(event.kind)) dma.push(tupleOf(event));
       }
       this.#traced = this.#trace.recorded;
     }
     const faults = this.#machine.iommu.drainFaults().map((fault) =>
       [fault.endpoint, fault.pasid, fault.iova, fault.access, fault.reason, fault.timeNs] as const
     );
-    return { faults, errors: this.#errors.splice(0), dma, dropped };
+    return { faults, errors: this.#errors.splice(0), dma, invalidations, dropped };
   }
 
   /** Takes all devices away. */
@@ -172,6 +195,14 @@ export class VfioUserHost {
     return left;
   }
 
+  #takeInvalidations(): void {
+    const ring = this.#invalidations ??= new TraceRing(INVALIDATIONS_KEPT, "on");
+    this.#machine.iommu.traceInvalidations = "off";
+    this.#machine.iommu.onInvalidation = (timeNs, endpoint, pasid, iova, length) => {
+      if (ring.on) ring.record(timeNs, TraceKind.INVALIDATE, endpoint, pasid, iova, length, 0);
+    };
+  }
+
   #server(endpoint: number): VfioUserServer {
     const server = this.#servers.get(endpoint);
     if (server === undefined) throw new Error(`There is no device at endpoint ${endpoint}`);
@@ -184,5 +215,7 @@ export class VfioUserHost {
 }
 
 function tupleOf({ timeNs, kind, endpoint, pasid, iova, length, result }: TraceEvent): TraceTuple {
-  return [timeNs, kind, endpoint, pasid, iova, length, isFault(result) ? result : 0];
+  // Where it led to, the machine knows better.
+  const told = kind === TraceKind.PIN || kind === TraceKind.UNPIN || isFault(result) ? result : 0;
+  return [timeNs, kind, endpoint, pasid, iova, length, told];
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { join } from "@std/path";
 import { ChildLines } from "../child/child_lines.ts";
+import { denoArguments, exitName } from "../child/deno_process.ts";
 import { POLLIN, POLLOUT, UnixListener, type UnixStream } from "../../protocols/linux/mod.ts";
 import {
   type Pollable,
@@ -124,16 +125,7 @@ export class ServerProcess implements Pollable {
     const marks = { count: 0, wake: ignore };
     using listener = UnixListener.listen(path);
     const process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-all",
-        "--quiet",
-        "--no-prompt",
-        `--config=${fromFileUrl(new URL("../../deno.json", import.meta.url))}`,
-        import.meta.resolve("./vfio_user_server.ts"),
-        path,
-        nonce,
-      ],
+      args: denoArguments(import.meta.resolve("./vfio_user_server.ts"), [path, nonce]),
       stdin: "piped",
       stdout: "null",
       stderr: "piped",
@@ -313,7 +305,7 @@ export class ServerProcess implements Pollable {
 
 /** How a process ended, and below that the last it printed. */
 function ended(status: Deno.CommandStatus, tail: readonly string[]): string {
-  const how = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`;
+  const how = exitName(status);
   return [`The server process of the devices has ended (${how})`, ...tail].join("\n");
 }
 

@@ -25,14 +25,20 @@ import { describeError } from "../run/describe_error.ts";
 import { JsonLines, MAX_LINE } from "./json_lines.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { removeDirectory } from "./remove_directory.ts";
-import { type ControlReply, type ControlRequest, parseRequest } from "./vfio_user_control.ts";
+import {
+  type ControlReply,
+  type ControlRequest,
+  type Happened,
+  parseRequest,
+} from "./vfio_user_control.ts";
 import { VfioUserHost } from "./vfio_user_host.ts";
 
 const [controlPath = "", nonce = ""] = Deno.args;
-const NOTHING: Pick<ControlReply, "faults" | "errors" | "dma" | "dropped"> = {
+const NOTHING: Happened = {
   faults: [],
   errors: [],
   dma: [],
+  invalidations: [],
   dropped: 0,
 };
 
@@ -63,9 +69,17 @@ function connect(): UnixStream {
   try {
     return connectUnix(controlPath, { receiveLimit: MAX_LINE, sendLimit: MAX_LINE });
   } catch (error) {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${describeError(error)}\n`));
-    leave(1);
+    fail(error);
   }
+}
+
+function fail(error: unknown): never {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${describeError(error)}\n`));
+  } catch {
+    // Nobody reads it any more: that is why.
+  }
+  leave(1);
 }
 
 /** The harness is gone, or says what cannot be understood. */
@@ -209,10 +223,7 @@ for (const event of ["unhandledrejection", "error"] as const) {
     const error = caught instanceof PromiseRejectionEvent
       ? caught.reason
       : (caught as ErrorEvent).error;
-    if (host === null) {
-      Deno.stderr.writeSync(new TextEncoder().encode(`${describeError(error)}\n`));
-      leave(1);
-    }
+    if (host === null) fail(error);
     host.deviceError("a device, where nobody caught it,", error);
   });
 }

@@ -5,19 +5,7 @@
  * @module
  */
 
+import { readUntilParentEnds } from "../child/parent_input.ts";
 import { removeDirectory } from "./remove_directory.ts";
 
-const chunk = new Uint8Array(64);
-for (;;) {
-  let length: number | null;
-  try {
-    length = Deno.stdin.readSync(chunk);
-  } catch {
-    length = null;
-  }
-  if (length !== null) continue;
-  removeDirectory(self.name);
-  // Deno.exit() would end this worker alone.
-  Deno.kill(Deno.pid, "SIGKILL");
-  break;
-}
+readUntilParentEnds(() => {}, () => removeDirectory(self.name));

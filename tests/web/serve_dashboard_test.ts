@@ -14,6 +14,7 @@ import type {
   RunDetail,
   RunList,
   Snapshot,
+  TimelinePage,
   TranslateResult,
 } from "../../web/api.ts";
 import { ask, Process } from "./_command.ts";
@@ -66,6 +67,8 @@ Deno.test("deno task serve --dashboard shows what a client does: DMA, mappings, 
           access,
         ]),
         [
+          // A client that puts its endpoint into a domain has it forget what it had.
+          ["invalidate", 0x20, 0, 2 ** 52, ""],
           ["map", 0x20, 0x8000, 0x1000, "rw"],
           ["map", 0x20, 0x9000, 0x1000, "rw"],
           ["map", 0x20, 0xc000, 0x1000, "r"],
@@ -133,6 +136,13 @@ Deno.test("deno task serve --dashboard shows what a client does: DMA, mappings, 
         2,
         "unmap",
       ]);
+      const { events } = await api.json<TimelinePage>("/api/timeline");
+      const invalidated = events.filter(({ kind }) => kind === "invalidate");
+      assertEquals(
+        invalidated.map(({ endpoint, iova, length }) => [endpoint, iova, length]),
+        [[0x20, 0, 2 ** 52], [0x20, 0x8000, 0x1000]],
+      );
+      assertEquals(unmapped.totals.invalidations, invalidated.length);
     });
   });
 });
