@@ -15,10 +15,22 @@
 
 import type { Answerer } from "../core/iommu/translation_table.ts";
 import type { EndpointMetrics } from "../core/observe/counters.ts";
+import type { ScenarioInfo } from "../harness/child/child_protocol.ts";
+import type { BarReport, MsixReport } from "../harness/observe/observation.ts";
 import type { CheckReport, Metrics, StepReport, Totals } from "../harness/run/run_report.ts";
 import type { Mode, Via } from "../harness/scenario.ts";
 
-export type { CheckReport, EndpointMetrics, Metrics, Mode, StepReport, Totals, Via };
+export type {
+  BarReport,
+  CheckReport,
+  EndpointMetrics,
+  Metrics,
+  Mode,
+  MsixReport,
+  StepReport,
+  Totals,
+  Via,
+};
 
 // ---------------------------------------------------------------- the stream
 
@@ -116,7 +128,10 @@ export interface EndpointState {
   readonly client?: ClientState;
 }
 
-/** How long translations took, in nanoseconds. */
+/**
+ * How long translations took, in nanoseconds. They are counted in powers of two, so a percentile is
+ * an estimate: the truth is in the same power of two.
+ */
 export interface LatencyState {
   /** Translations that were timed. */
   readonly samples: number;
@@ -217,9 +232,9 @@ export interface EndpointDetail {
   readonly state: EndpointState;
   /** What configuration space says. */
   readonly config: ConfigSummary | null;
-  readonly bars: readonly BarRow[] | null;
+  readonly bars: readonly BarReport[] | null;
   /** Null without the MSI-X capability. */
-  readonly msix: MsixTable | null;
+  readonly msix: MsixReport | null;
   /** Live state of the device model, any JSON object: a tree. */
   readonly inspect: JsonObject | null;
   /** Latency buckets, ascending: upper bound in nanoseconds (exclusive) and count. */
@@ -252,33 +267,6 @@ export interface ConfigSummary {
     readonly offset: number;
     readonly id: number;
     readonly name: string;
-  }[];
-}
-
-/** One base address register. */
-export interface BarRow {
-  readonly index: number;
-  readonly kind: "mmio32" | "mmio64" | "io";
-  /** Where it decodes; null while unassigned. */
-  readonly address: number | null;
-  /** Bytes; null when the source does not know. */
-  readonly size: number | null;
-  readonly prefetchable: boolean;
-}
-
-/** The MSI-X capability and its table. */
-export interface MsixTable {
-  readonly enabled: boolean;
-  readonly functionMasked: boolean;
-  /** Vectors of the table; `rows` has the first 64 at most. */
-  readonly vectors: number;
-  readonly bar: number;
-  readonly rows: readonly {
-    readonly vector: number;
-    readonly address: number;
-    readonly data: number;
-    readonly masked: boolean;
-    readonly pending: boolean;
   }[];
 }
 
@@ -460,8 +448,8 @@ export interface FaultGroup {
  * `filter` is words that must all hold: `command:DMA_MAP`, `errno:!0`, `region:0`, `direction:>`,
  * `type:reply`, `length:>=64`. `name:value` compares; `!` in front of the value turns it round;
  * numbers also take `<`, `<=`, `>`, `>=`; `*` in a value stands for anything; a word without a colon
- * is looked for in the whole line. A name that a message does not have does not hold, nor does its
- * `!`. A filter that cannot be read is answered 400, with `position` in the problem.
+ * is looked for in the whole line. A region goes by its index and by its name: `region:0`,
+ * `region:bar0`. A name that a message does not have does not hold, nor does its `!`. A filter that cannot be read is answered 400, with `position` in the problem.
  */
 export interface MessagesPage {
   readonly run: RunInfo | null;
@@ -526,6 +514,7 @@ export interface RunInfo {
   readonly durationMs: number;
   /** As the scenario counts; null when it has not said. */
   readonly progress: { readonly done: number; readonly total: number } | null;
+  /** Thresholds among them. */
   readonly checks: { readonly passed: number; readonly failed: number };
   /** Whether the machine it left can still be looked at. Only the newest runs are kept whole. */
   readonly kept: boolean;
@@ -554,7 +543,9 @@ export interface RunDetail {
     /** Still going on; `durationMs` is so far. */
     readonly running: boolean;
   })[];
-  /** Checks and thresholds, in order. */
+  /** Missed ones first; empty until it has ended, since they are held at the end. */
+  readonly thresholds: readonly ThresholdReport[];
+  /** Checks in order, without those that thresholds make. */
   readonly checks: readonly CheckReport[];
   readonly log: readonly string[];
   readonly errors: readonly string[];
@@ -565,6 +556,23 @@ export interface RunDetail {
   /** The command that repeats it. */
   readonly rerun: string;
   readonly artifacts: readonly Artifact[];
+}
+
+/** One threshold of a run, as it was held at its end. */
+export interface ThresholdReport {
+  /** What was measured: `faults`, `translationSeconds`. */
+  readonly metric: string;
+  /** What was wanted of it: `value==1`, `p(99)<50e-6`. */
+  readonly wanted: string;
+  /** Whether it held. */
+  readonly met: boolean;
+  /**
+   * What it was held against, in the unit of the metric: a percentile is an estimate from buckets.
+   * Null where the run has not told it.
+   */
+  readonly actual: number | null;
+  /** Why it could not be held at all; null when it was. */
+  readonly problem: string | null;
 }
 
 /** A file that the server makes of a run. */
@@ -599,13 +607,7 @@ export interface ScenarioList {
 }
 
 /** One scenario of the catalogue. */
-export interface ScenarioRow {
-  readonly name: string;
-  readonly title: string;
-  readonly tags: readonly string[];
-  readonly modes: readonly Mode[];
-  readonly vias: readonly Via[];
-  readonly timeoutMs: number;
+export interface ScenarioRow extends ScenarioInfo {
   /** Its last runs here, oldest first, at most 20: for a sparkline. */
   readonly history: readonly {
     readonly run: number;

@@ -3,20 +3,21 @@
  * @module
  */
 
+import { tellFailure, tellInternalError } from "../harness/cli/command_failure.ts";
 import { parseDashboardCommand } from "../harness/cli/dashboard_options.ts";
+import { INTERRUPTED } from "../harness/cli/exit_code.ts";
 import { Terminal } from "../harness/cli/terminal.ts";
-import { UsageError } from "../harness/cli/usage_error.ts";
 import type { ChildProcess } from "../harness/child/child_process.ts";
 import { loadCatalog } from "../harness/run/catalog.ts";
-import { describeError } from "../harness/run/describe_error.ts";
 import { startDashboard } from "./dashboard.ts";
 import { listenError } from "./listen_error.ts";
 
-/** Exit codes (DESIGN.md, 5). */
-const ENDED = 0, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
+/** Exit code (DESIGN.md, 5), beside those of `exit_code.ts`. */
+const ENDED = 0;
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
+const COMMAND = { task: "dashboard", culprit: "the dashboard", stderr };
 
 /** Resolves with the exit code of the first signal; a second one ends the process at once. */
 function firstSignal(): Promise<number> {
@@ -71,20 +72,14 @@ async function exitCode(args: readonly string[]): Promise<number> {
   try {
     return await main(args);
   } catch (error) {
-    if (error instanceof UsageError) {
-      stderr.write(`${error.message}\nSee deno task dashboard --help\n`);
-      return USAGE;
-    }
-    stderr.write(`Internal error of the dashboard: ${describeError(error)}\n`);
-    return INTERNAL;
+    return tellFailure(COMMAND, error);
   }
 }
 
 if (import.meta.main) {
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    stderr.write(`Internal error of the dashboard: ${describeError(event.reason)}\n`);
-    Deno.exit(INTERNAL);
+    Deno.exit(tellInternalError(COMMAND, event.reason));
   });
   Deno.exit(await exitCode(Deno.args));
 }

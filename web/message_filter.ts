@@ -4,6 +4,7 @@
  */
 
 import { errnoName } from "../protocols/linux/errno.ts";
+import { VfioPciRegion } from "../protocols/vfio_user/vfio_spec.ts";
 import type { MessageRow } from "./api.ts";
 
 /** A filter that cannot be read. */
@@ -22,6 +23,14 @@ const MAX_WORDS = 32;
 const OPERATORS = ["<=", ">=", "<", ">"] as const;
 
 type Test = (message: MessageRow) => boolean;
+
+/** Index of each region that has a name: `bar0`, `rom`, `config`. */
+const REGIONS: ReadonlyMap<string, string> = new Map(
+  Object.entries(VfioPciRegion).map(([name, index]) => [
+    name.replace(/^VFIO_PCI_|_REGION_INDEX$/g, "").toLowerCase(),
+    String(index),
+  ]),
+);
 
 /** What a name stands for in a message; undefined when it has no such thing. */
 function valuesOf(name: string, message: MessageRow): readonly string[] | undefined {
@@ -50,7 +59,14 @@ function valuesOf(name: string, message: MessageRow): readonly string[] | undefi
       return message.tookMs === null ? undefined : [String(message.tookMs)];
   }
   const found = message.fields.filter((field) => field.name.toLowerCase() === name);
-  return found.length === 0 ? undefined : found.map(({ value }) => value);
+  if (found.length === 0) return undefined;
+  // Messages carry the index of a region; people may know it by either.
+  return found.flatMap(({ value }) => [value, ...name === "region" ? indexOf(value) : []]);
+}
+
+function indexOf(region: string): readonly string[] {
+  const index = REGIONS.get(region);
+  return index === undefined ? [] : [index];
 }
 
 /** As a number: decimal or hexadecimal, with `_` between digits; NaN for anything else. */

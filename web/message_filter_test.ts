@@ -73,6 +73,39 @@ Deno.test("parseFilter() takes words that must all hold", async (t) => {
   }
 });
 
+Deno.test("parseFilter() takes a region by its index and by its name", async (t) => {
+  const of = (region: string): MessageRow => ({
+    ...MAP,
+    command: "REGION_READ",
+    fields: [{ name: "region", value: region }],
+  });
+  const cases: readonly (readonly [string, string, boolean])[] = [
+    ["region:0", "bar0", true],
+    ["region:bar0", "bar0", true],
+    ["region:BAR0", "bar0", true],
+    ["region:0", "bar1", false],
+    ["region:!0", "bar0", false],
+    ["region:!0", "config", true],
+    ["region:!bar0", "bar0", false],
+    ["region:5", "bar5", true],
+    ["region:6", "rom", true],
+    ["region:7", "config", true],
+    ["region:0x7", "config", true],
+    ["region:config", "config", true],
+    ["region:<6", "bar5", true],
+    ["region:<6", "config", false],
+    ["region:bar*", "bar3", true],
+    // A region of a device's own has no name.
+    ["region:12", "12", true],
+    ["region:0", "12", false],
+  ];
+  for (const [filter, region, holds] of cases) {
+    await t.step(`${filter} of ${region}`, () => {
+      assertEquals(parseFilter(filter)(of(region)), holds);
+    });
+  }
+});
+
 Deno.test("parseFilter() says which character is wrong", async (t) => {
   const cases: readonly (readonly [string, number])[] = [
     ["command:", 8],

@@ -15,9 +15,17 @@ import type { Summary } from "../harness/report/reporter.ts";
 import { type PlannedRun, rerunCommand } from "../harness/run/plan.ts";
 import type { RunEvent } from "../harness/run/run_events.ts";
 import type { RunReport } from "../harness/run/run_report.ts";
-import type { Artifact, CheckReport, RunDetail, RunInfo, RunState } from "./api.ts";
+import type {
+  Artifact,
+  CheckReport,
+  RunDetail,
+  RunInfo,
+  RunState,
+  ThresholdReport,
+} from "./api.ts";
 import type { RunSource } from "./run_source.ts";
 import type { LiveSource } from "./source.ts";
+import { isThreshold, splitThresholds } from "./thresholds.ts";
 
 // As many as a report keeps.
 const MAX_CHECKS = 10_000;
@@ -56,6 +64,7 @@ export class Run {
   #checks: CheckReport[] = [];
   #checksSeen = { passed: 0, failed: 0 };
   #log: string[] = [];
+  #thresholds: readonly ThresholdReport[] = [];
   #report: RunReport | null = null;
   #trace: ChromeEvent[] = [];
   readonly #nowMs: () => number;
@@ -110,8 +119,10 @@ export class Run {
         break;
       }
       case "check":
+        if (this.#report !== null) break;
         this.#checksSeen[event.ok ? "passed" : "failed"]++;
-        if (this.#checks.length < MAX_CHECKS) {
+        // Thresholds come with the report, a moment later.
+        if (this.#checks.length < MAX_CHECKS && !isThreshold(event)) {
           const { name, ok, detail } = event;
           this.#checks.push(detail === undefined ? { name, ok } : { name, ok, detail });
         }
@@ -132,7 +143,13 @@ export class Run {
     this.#state = report.status;
     this.#report = report;
     this.#steps.clear();
-    this.#checks = [];
+    // Now, since the machine may be forgotten later.
+    const { thresholds, checks } = splitThresholds({
+      ...report,
+      latencies: this.source?.latencies ?? [],
+    });
+    this.#thresholds = thresholds;
+    this.#checks = [...checks];
     this.#log = [];
     this.#progress = null;
     this.recorder?.end();
@@ -190,7 +207,8 @@ export class Run {
           running,
         }))
         : (report.steps ?? []).map((step) => ({ ...step, running: false })),
-      checks: report?.checks ?? this.#checks,
+      thresholds: this.#thresholds,
+      checks: this.#checks,
       log: report === null ? this.#log.slice(-MAX_LOG) : report.log ?? [],
       errors: report?.errors ?? [],
       output: report?.output ?? "",

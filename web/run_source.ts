@@ -15,8 +15,10 @@ import type {
   EventTuple,
   MappingTuple,
   Observed,
+  RegionReport,
 } from "../harness/observe/observation.ts";
 import type { MessageEvent } from "../harness/run/run_events.ts";
+import { METRIC_NAMES } from "../harness/run/run_report.ts";
 import {
   type DomainState,
   type EndpointMetrics,
@@ -29,13 +31,7 @@ import { FaultStore } from "./fault_store.ts";
 import { LeftMappings } from "./left_mappings.ts";
 import { MappingChanges } from "./mapping_changes.ts";
 import { MessageStore } from "./message_store.ts";
-import {
-  BusyError,
-  type LatencyBuckets,
-  type LiveSource,
-  type Picture,
-  type Region,
-} from "./source.ts";
+import { BusyError, type LatencyBuckets, type LiveSource, type Picture } from "./source.ts";
 
 /** Events of the timeline that are kept. */
 const EVENTS_KEPT = 20_000;
@@ -45,19 +41,8 @@ const SILENCE_MS = 1000;
 const MAX_LEFT_MAPPINGS = 400_000;
 const MAX_LEFT_DETAILS = 1024;
 
-const METRICS: readonly (keyof EndpointMetrics)[] = [
-  "translations",
-  "iotlbHits",
-  "iotlbMisses",
-  "faults",
-  "pageRequests",
-  "invalidations",
-  "dmaReadBytes",
-  "dmaWriteBytes",
-];
-
 function metricsOf(values: readonly number[]): EndpointMetrics {
-  return Object.fromEntries(METRICS.map((name, at) => [name, values[at] ?? 0])) as {
+  return Object.fromEntries(METRIC_NAMES.map((name, at) => [name, values[at] ?? 0])) as {
     [Name in keyof EndpointMetrics]: number;
   };
 }
@@ -83,7 +68,7 @@ export class RunSource implements LiveSource {
   readonly #changes = new MappingChanges();
   #scenarioNs = 0;
   #totals: readonly number[] = [];
-  #regions: readonly Region[] = [];
+  #regions: readonly RegionReport[] = [];
   #hasLeft = false;
   readonly #left = new Map<number, LeftMappings>();
   #leftCount = 0;
@@ -174,7 +159,7 @@ export class RunSource implements LiveSource {
   picture(): Picture {
     const ids = [...new Set([...this.#counters.keys(), ...this.#reports.keys()])]
       .sort((a, b) => a - b);
-    const sum = new Array<number>(METRICS.length).fill(0);
+    const sum = new Array<number>(METRIC_NAMES.length).fill(0);
     for (const values of this.#counters.values()) {
       for (let at = 0; at < sum.length; at++) sum[at]! += values[at] ?? 0;
     }
@@ -208,7 +193,7 @@ export class RunSource implements LiveSource {
     }));
   }
 
-  get regions(): readonly Region[] {
+  get regions(): readonly RegionReport[] {
     return this.#regions;
   }
 

@@ -8,10 +8,14 @@ import type { Onlooker } from "../harness/cli/scenario.ts";
 import { Terminal } from "../harness/cli/terminal.ts";
 import { scenarioCommand } from "../harness/cli/scenario.ts";
 import type { CatalogEntry } from "../harness/run/plan.ts";
+import type { RunState } from "./api.ts";
+import { lingered } from "./linger.ts";
 
 const HOST = "127.0.0.1";
-/** Milliseconds between two looks whether a page is still open. */
-const LOOK_MS = 200;
+
+function isEnd(state: RunState): boolean {
+  return state !== "queued" && state !== "running";
+}
 
 const stderr = new Terminal(Deno.stderr);
 
@@ -34,16 +38,21 @@ async function openDashboard(catalog: readonly CatalogEntry[], port: number): Pr
     listener: dashboard.runs.listener,
     link: dashboard.link,
     async close(interrupted) {
-      await dashboard.runs.settled();
-      dashboard.snapshots.tick();
-      if (stderr.isTerminal && dashboard.snapshots.streams > 0) {
-        // Whoever looks on wants to see how it ended; a pipeline wants the exit code.
-        stderr.write("The page stays until it is closed, or Ctrl-C\n");
-        let over = false;
-        interrupted.then(() => over = true);
-        while (!over && dashboard.snapshots.streams > 0) {
-          await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-        }
+      let isInterrupted = false;
+      interrupted.then(() => isInterrupted = true);
+      const { runs, snapshots, link } = dashboard;
+      await runs.settled();
+      snapshots.tick();
+      // Where the command came to nothing it has something to say, and there is nothing to see.
+      const isThere = runs.current !== null && runs.list().runs.every(({ state }) => isEnd(state));
+      // Whoever looks on wants to see how it ended; a pipeline wants the exit code.
+      if (stderr.isTerminal && isThere && !isInterrupted) {
+        stderr.write(
+          snapshots.streams > 0
+            ? "The dashboard stays until its page is closed, or Ctrl-C\n"
+            : `The dashboard stays until its page was opened and closed, or Ctrl-C: ${link}\n`,
+        );
+        await lingered(snapshots, interrupted);
       }
       await dashboard.close();
     },

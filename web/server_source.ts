@@ -4,7 +4,12 @@
  * @module
  */
 
-import type { DeviceDetail, EventTuple, MappingTuple } from "../harness/observe/observation.ts";
+import type {
+  DeviceDetail,
+  EventTuple,
+  MappingTuple,
+  RegionReport,
+} from "../harness/observe/observation.ts";
 import type { Around } from "../harness/observe/observation.ts";
 import type { KeptFrame } from "../harness/observe/frame_ring.ts";
 import type { ServerObservation } from "../harness/observe/server_observation.ts";
@@ -13,7 +18,7 @@ import type { MessageRow } from "./api.ts";
 import type { FaultStore } from "./fault_store.ts";
 import { MessageStore, type StoredMessage } from "./message_store.ts";
 import { RunSource } from "./run_source.ts";
-import type { LatencyBuckets, LiveSource, Picture, Region } from "./source.ts";
+import type { LatencyBuckets, LiveSource, Picture } from "./source.ts";
 
 /** Milliseconds of silence after which a server counts as paused: it wakes four times a second. */
 const SILENCE_MS = 1000;
@@ -82,7 +87,7 @@ export class ServerSource implements LiveSource {
     return this.#gathered.latencies;
   }
 
-  get regions(): readonly Region[] {
+  get regions(): readonly RegionReport[] {
     return this.#gathered.regions;
   }
 

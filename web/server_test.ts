@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { NO_METRICS } from "../harness/run/run_report.ts";
 import { fault, mapEvent, mappings, report, sample, testDashboard } from "./_test_dashboard.ts";
 import type {
   DomainList,
@@ -99,6 +100,45 @@ Deno.test("the API shows a run while it goes on, and what it left", async () => 
   ]);
   assertEquals(left.totals, metrics);
   assertEquals((await json<RunDetail>("/api/runs/1")).metrics, metrics);
+});
+
+Deno.test("/api/runs/ID has thresholds apart from checks, also when its machine is forgotten", async () => {
+  const { json, begin, runs } = testDashboard();
+  const process = await begin();
+  const check = { name: "sums", ok: true };
+  const met = { name: "threshold faults: value==4", ok: true };
+  const missed = {
+    name: "threshold translationSeconds: p(99)<1e-9",
+    ok: false,
+    detail: "was 3e-8",
+  };
+  process.tell(report());
+  for (const { name, ok } of [check, met, missed]) {
+    process.listener.event!(process.planned, { kind: "check", name, ok });
+  }
+  const live = await json<RunDetail>("/api/runs/1");
+  assertEquals([live.thresholds, live.checks], [[], [check]]);
+  await process.end({
+    status: "failed",
+    checks: [check, met, missed],
+    metrics: { ...NO_METRICS, faults: 4 },
+  });
+  const wanted = [
+    {
+      metric: "translationSeconds",
+      wanted: "p(99)<1e-9",
+      met: false,
+      actual: 3e-8,
+      problem: null,
+    },
+    { metric: "faults", wanted: "value==4", met: true, actual: 4, problem: null },
+  ];
+  for (const moment of ["at the end", "later"]) {
+    const { thresholds, checks, run } = await json<RunDetail>("/api/runs/1");
+    assertEquals([thresholds, checks], [wanted, [check]], moment);
+    assertEquals(run.checks, { passed: 2, failed: 1 }, moment);
+    runs.get(1)!.forgetMachine();
+  }
 });
 
 Deno.test("/api/runs starts a run, shows its steps and logs, and keeps its report", async () => {

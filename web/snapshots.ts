@@ -6,6 +6,7 @@
 
 import { accessName, faultName, hex } from "../core/address.ts";
 import { type EventTuple, TIMELINE_KINDS } from "../harness/observe/observation.ts";
+import { NO_METRICS } from "../harness/run/run_report.ts";
 import {
   type Heartbeat,
   type LiveState,
@@ -33,16 +34,6 @@ const LINGER_MS = 60_000;
 /** Milliseconds between two snapshots when runs begin and end. */
 const LEAST_MS = 50;
 
-const NO_METRICS = {
-  translations: 0,
-  iotlbHits: 0,
-  iotlbMisses: 0,
-  faults: 0,
-  pageRequests: 0,
-  invalidations: 0,
-  dmaReadBytes: 0,
-  dmaWriteBytes: 0,
-};
 const NOTHING: Picture = {
   scenarioNs: 0,
   endpoints: [],
@@ -129,6 +120,7 @@ export class Snapshots {
   readonly #heats = new Map<number, unknown>();
   #timer: ReturnType<typeof setInterval> | null = null;
   #idleSinceMs = 0;
+  #opened = 0;
   readonly #unsubscribe: () => void;
 
   constructor(
@@ -147,6 +139,11 @@ export class Snapshots {
   /** Streams that are open. */
   get streams(): number {
     return this.#streams.size;
+  }
+
+  /** Streams that were ever opened. */
+  get opened(): number {
+    return this.#opened;
   }
 
   /** A picture of `run` now, for `/api/state`: outside the sequence, with the newest events of its timeline. */
@@ -181,6 +178,7 @@ export class Snapshots {
       if (this.#streams.size === 0) this.#idleSinceMs = this.#nowMs();
     });
     this.#streams.add(stream);
+    this.#opened++;
     this.#startTimer();
     const missed = this.#missedSince(lastEventId);
     if (missed !== null) stream.begin(missed.texts, missed.sequence, missed.dropped);

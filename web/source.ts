@@ -9,19 +9,16 @@ import type {
   DeviceDetail,
   EventTuple,
   MappingTuple,
+  RegionReport,
 } from "../harness/observe/observation.ts";
-import type { DomainState, EndpointMetrics, EndpointState, MessageRow } from "./api.ts";
+import type { MessageRow, Snapshot } from "./api.ts";
 import type { FaultStore } from "./fault_store.ts";
 
-/** Counters and tables at one moment, from memory: making one asks nobody and waits for nothing. */
-export interface Picture {
-  readonly scenarioNs: number;
-  readonly endpoints: readonly EndpointState[];
-  readonly endpointsLeftOut: number;
-  readonly domains: readonly DomainState[];
-  readonly domainsLeftOut: number;
-  readonly totals: EndpointMetrics;
-}
+/** What a snapshot has from its source, from memory: making one asks nobody and waits for nothing. */
+export type Picture = Pick<
+  Snapshot,
+  "scenarioNs" | "endpoints" | "endpointsLeftOut" | "domains" | "domainsLeftOut" | "totals"
+>;
 
 /** Latencies of one endpoint in buckets, for `/metrics`. */
 export interface LatencyBuckets {
@@ -29,16 +26,6 @@ export interface LatencyBuckets {
   /** Upper bound in nanoseconds (exclusive) and count. */
   readonly buckets: readonly (readonly [number, number])[];
   readonly sumNs: number;
-}
-
-/** A region of guest memory. */
-export interface Region {
-  readonly name: string;
-  readonly start: number;
-  readonly length: number;
-  readonly readOnly: boolean;
-  /** Of its pages that are known to be written and were not taken; null while nobody tracks them. */
-  readonly dirtyBytes: number | null;
 }
 
 /** Thrown by a source that is there but does not answer in time: its thread is busy. */
@@ -57,7 +44,7 @@ export interface LiveSource {
   readonly timelineEnd: number;
   readonly faults: FaultStore;
   readonly latencies: readonly LatencyBuckets[];
-  readonly regions: readonly Region[];
+  readonly regions: readonly RegionReport[];
   /** Messages that are kept, oldest first. */
   readonly messages: readonly MessageRow[];
   /** Messages before those. */

@@ -5,10 +5,9 @@
 
 import { Access, accessName, Fault, faultName } from "../core/address.ts";
 import { formatRequesterId } from "../devices/pci/bdf.ts";
-import type { Around } from "../harness/observe/observation.ts";
+import type { Around, RegionReport } from "../harness/observe/observation.ts";
 import type { DomainState, EndpointState, TranslateResult, WalkStep } from "./api.ts";
 import { mappingRow } from "./mapping_row.ts";
-import type { Region } from "./source.ts";
 
 /** What the walk is made from. */
 export interface WalkInput {
@@ -20,7 +19,7 @@ export interface WalkInput {
   readonly domain: DomainState | null;
   /** The mappings there; null when no domain translates. */
   readonly around: Around | null;
-  readonly regions: readonly Region[];
+  readonly regions: readonly RegionReport[];
   readonly ended: boolean;
 }
 

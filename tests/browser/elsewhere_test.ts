@@ -6,12 +6,23 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { EndpointDetail, FaultsPage, MappingsPage, Snapshot } from "../../web/api.ts";
+import type {
+  DomainList,
+  EndpointDetail,
+  FaultsPage,
+  MappingsPage,
+  MessagesPage,
+  Snapshot,
+} from "../../web/api.ts";
 import { cells, integer, totals, untilState, visit } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { Served } from "./served.ts";
 
 const browser = { ignore: !await hasChromium(), sanitizeOps: false, sanitizeResources: false };
+
+/** `1 200 of 35 400 messages, 345 983 before them were too many to keep`. */
+const MESSAGES =
+  /^(?:([\d\u202f]+) of )?([\d\u202f]+) messages?(?:, ([\d\u202f]+) before them .*)?$/;
 
 Deno.test({
   ...browser,
@@ -55,6 +66,35 @@ Deno.test({
       assertEquals((await served.get<Snapshot>("/api/state")).state, "live");
     });
 
+    await t.step(
+      "Messages never has more than the server keeps, and says what that is not",
+      async () => {
+        await visit(page, "Messages");
+        await page.getByRole("grid", { name: "Messages" }).waitFor();
+        let looks = 0;
+        let mostDropped = 0;
+        for (;;) {
+          const { text, rows, isLive } = await page.evaluate(() => ({
+            text: document.querySelector("#messages-title")!.nextElementSibling!.textContent!,
+            rows: Number(document.querySelector("[role=grid]")!.getAttribute("aria-rowcount")) - 1,
+            isLive: document.querySelector(".top .pill")!.textContent === "live",
+          }));
+          const match = MESSAGES.exec(text);
+          assert(match !== null, text);
+          const [, some, all, dropped] = match.map((digits) => integer(digits ?? ""));
+          assertEquals(rows, match[1] === undefined ? all! : some!, text);
+          assert(rows <= all!, `${rows} rows, and it says ${text}`);
+          mostDropped = Math.max(mostDropped, dropped!);
+          looks++;
+          if (!isLive) break;
+          await page.waitForTimeout(100);
+        }
+        assert(looks > 3, `${looks} looks`);
+        // Or nothing of what this is about has happened.
+        assert(mostDropped > 0, "nothing was dropped");
+      },
+    );
+
     const { metrics, run } = await served.ended(id);
     assertEquals(run.state, "passed");
     assert(metrics !== null);
@@ -79,8 +119,60 @@ Deno.test({
       assertEquals(faults.total + faults.dropped, metrics.faults);
     });
 
+    await t.step("Messages ends with the API's numbers", async () => {
+      await visit(page, "Messages");
+      const { total, dropped } = await served.get<MessagesPage>("/api/messages?limit=1");
+      assert(total > 1000 && dropped > 0, `${total} messages, ${dropped} dropped`);
+      await page.waitForFunction(
+        (total) =>
+          document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === String(total),
+        total + 1,
+      );
+      const text = await page.locator("#messages-title + .summary").textContent();
+      assertEquals(MESSAGES.exec(text!)?.slice(1).map((digits) => integer(digits ?? "")), [
+        0,
+        total,
+        dropped,
+      ]);
+      // The list begins where what is kept does, and ends with the last message of all.
+      const grid = page.getByRole("grid", { name: "Messages" });
+      await grid.focus();
+      for (const [key, number] of [["Home", dropped], ["End", dropped + total - 1]] as const) {
+        await page.keyboard.press(key);
+        await page.locator("#fields-title + .summary", {
+          hasText: new RegExp(`^message ${[...String(number)].join("\\s?")}, `),
+        }).waitFor();
+      }
+    });
+
+    await t.step("Domains has the numbers of the API", async () => {
+      await visit(page, "Domains");
+      const { domains } = await served.get<DomainList>("/api/domains");
+      assert(domains.length > 0);
+      assertEquals(
+        integer(await page.getByRole("link", { name: "Domains" }).locator(".count").textContent()),
+        domains.length,
+      );
+      for (const { id, mappings } of domains) {
+        const all = await served.get<MappingsPage>(`/api/domains/${id}/mappings?limit=1000`);
+        assertEquals([all.total, all.mappings.length, all.leftOut], [mappings, mappings, 0]);
+        await page.getByRole("combobox", { name: "Domain" }).selectOption(String(id));
+        await page.getByRole("heading", { name: `Domain ${id}`, exact: true }).waitFor();
+        await page.locator("#mappings-title + .summary", {
+          hasText: new RegExp(`^${mappings} mappings?$`),
+        }).waitFor();
+        const grid = page.getByRole("grid", { name: "Mappings" });
+        assertEquals(Number(await grid.getAttribute("aria-rowcount")), mappings + 1);
+        const { iova, last } = all.mappings[0]!;
+        await grid.getByText(`0x${iova.toString(16)}..0x${last.toString(16)}`, { exact: true })
+          .waitFor();
+      }
+    });
+
     await t.step("Domains has the hits of each mapping, as the API", async () => {
       await visit(page, "Domains");
+      await page.getByRole("combobox", { name: "Domain" }).selectOption("1");
+      await page.getByRole("heading", { name: "Domain 1", exact: true }).waitFor();
       const grid = page.getByRole("grid", { name: "Mappings" });
       await grid.getByRole("columnheader", { name: "Hits (sampled)" }).waitFor();
       const { mappings } = await served.get<MappingsPage>("/api/domains/1/mappings?limit=1000");

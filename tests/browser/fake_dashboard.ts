@@ -49,6 +49,9 @@ const SMALL: FakeSizes = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const REASONS = ["unmapped", "permission", "no-domain"];
+/** Bytes of a message: a header and the body of DMA_MAP. */
+const MESSAGE_LENGTH = 48;
+const COMMANDS = [{ name: "DMA_MAP", number: 2 }, { name: "DMA_UNMAP", number: 3 }] as const;
 const KINDS: readonly TimelineKind[] = ["map", "map", "map", "unmap", "invalidate", "map"];
 
 /** The server. */
@@ -297,24 +300,39 @@ export class FakeDashboard implements AsyncDisposable {
 
   #message(number: number): MessageRow {
     const isReply = number % 2 === 1;
+    const id = (0x9167 + (number >> 1)) & 0xffff;
+    const command = COMMANDS[(number >> 1) % COMMANDS.length]!;
+    const errno = number % 27 === 1 ? 22 : 0;
+    const bytes = new Uint8Array(MESSAGE_LENGTH);
+    const view = new DataView(bytes.buffer);
+    // Header and DMA_MAP body as vfio-user has them.
+    view.setUint16(0, id, true);
+    view.setUint16(2, command.number, true);
+    view.setUint32(4, MESSAGE_LENGTH, true);
+    view.setUint32(8, isReply ? errno === 0 ? 1 : 0x21 : 0, true);
+    view.setUint32(12, isReply ? errno : 0, true);
+    view.setUint32(16, 32, true);
+    view.setUint32(20, 3, true);
+    view.setUint32(32, 0x10_0000, true);
+    view.setUint32(40, 0x1000, true);
     return {
       number,
       timeMs: number * 0.127,
       direction: isReply ? "<" : ">",
       type: isReply ? "reply" : "command",
-      id: number >> 1,
+      id,
       connection: "edu at 00:01.0",
-      command: ["DMA_MAP", "REGION_WRITE", "REGION_READ", "DMA_UNMAP"][(number >> 1) % 4]!,
-      length: 48,
+      command: command.name,
+      length: MESSAGE_LENGTH,
       tookMs: isReply ? 0.041 : null,
-      errno: isReply ? (number % 27 === 1 ? 22 : 0) : null,
+      errno: isReply ? errno : null,
       descriptors: 0,
       fields: [
         { name: "addr", value: "0x100000" },
         { name: "size", value: "0x1000" },
         { name: "flags", value: "rw" },
       ],
-      bytes: "0000020030000000000000000000000020000000030000000000000000000000000010000000",
+      bytes: bytes.toHex(),
     };
   }
 
@@ -415,12 +433,14 @@ export class FakeDashboard implements AsyncDisposable {
     const index = Math.floor((iova - 0x10_0000) / 0x3000);
     const row = this.#mapping(index);
     const covers = index >= 0 && index < this.#sizes.mappings && iova <= row.last;
+    const wanted = url.searchParams.get("access") ?? "r";
+    const allows = [...wanted].every((right) => row.access.includes(right));
     return {
       endpoint: 8,
       iova,
-      access: url.searchParams.get("access") ?? "r",
-      gpa: covers ? row.gpa + iova - row.iova : null,
-      fault: covers ? null : "unmapped",
+      access: wanted,
+      gpa: covers && allows ? row.gpa + iova - row.iova : null,
+      fault: !covers ? "unmapped" : allows ? null : "permission",
       walk: [
         { step: "endpoint", ok: true, endpoint: 8, bdf: "00:01.0" },
         { step: "domain", ok: true, domain: 1, kind: "mapped" },
@@ -434,7 +454,11 @@ export class FakeDashboard implements AsyncDisposable {
         },
         ...(covers
           ? [
-            { step: "permission" as const, ok: true, allowed: "rw", wanted: "r" },
+            { step: "permission" as const, ok: allows, allowed: row.access, wanted },
+          ]
+          : []),
+        ...(covers && allows
+          ? [
             {
               step: "region" as const,
               ok: true,
@@ -503,6 +527,16 @@ export class FakeDashboard implements AsyncDisposable {
         { name: "map the buffer", depth: 0, ok: true, durationMs: 12.5, running: false },
         { name: "transfer", depth: 0, ok: true, durationMs: 340, running: true },
         { name: "second half", depth: 1, ok: true, durationMs: 100, running: true },
+      ],
+      thresholds: [
+        { metric: "faults", wanted: "value==0", met: false, actual: this.#faults, problem: null },
+        {
+          metric: "translationSeconds",
+          wanted: "p(99)<50e-6",
+          met: true,
+          actual: 3.1e-6,
+          problem: null,
+        },
       ],
       checks: [
         { name: "no fault", ok: true },

@@ -9,6 +9,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Snapshot } from "../api.ts";
 import { theme, toggleTheme } from "./charts/palette.ts";
 import { Help } from "./components/help.tsx";
+import { useEdges } from "./components/scroll_box.tsx";
 import { listenToKeys } from "./components/shortcuts.ts";
 import { formatClock, formatInteger } from "./format.ts";
 import { DomainsPage } from "./pages/domains.tsx";
@@ -57,6 +58,7 @@ const VIEWS: Readonly<Record<Page, () => JSX.Element>> = {
 export function App(): JSX.Element {
   const help = useSignal(false);
   const main = useRef<HTMLElement>(null);
+  const tabs = useRef<HTMLElement>(null);
   const { page } = route.value;
   const View = VIEWS[page];
   const isStale = connection.value.kind === "lost" && pinnedRun.value === null;
@@ -74,6 +76,7 @@ export function App(): JSX.Element {
     }
     isFirst.current = false;
   }, [page]);
+  useEdges(tabs);
   useEffect(() => {
     // On a narrow screen the pages' names scroll.
     document.querySelector(".tabs [aria-current]")?.scrollIntoView({
@@ -118,18 +121,20 @@ export function App(): JSX.Element {
           </div>
         </div>
         <div class="top-row">
-          <nav class="tabs" aria-label="Pages">
-            {PAGES.map((name) => (
-              <a
-                key={name}
-                href={linkTo(name)}
-                aria-current={name === page ? "page" : undefined}
-              >
-                {NAMES[name]}
-                <Badge page={name} state={snapshot.value} />
-              </a>
-            ))}
-          </nav>
+          <div class="scroller tabs-box">
+            <nav class="tabs" aria-label="Pages" ref={tabs}>
+              {PAGES.map((name) => (
+                <a
+                  key={name}
+                  href={linkTo(name)}
+                  aria-current={name === page ? "page" : undefined}
+                >
+                  {NAMES[name]}
+                  <Badge page={name} state={snapshot.value} />
+                </a>
+              ))}
+            </nav>
+          </div>
           <FilterBox />
         </div>
       </header>

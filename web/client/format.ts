@@ -64,6 +64,24 @@ export function formatNs(ns: number | null): string {
   return `${three(ns / 1e9)} s`;
 }
 
+/**
+ * What a percentile from buckets of powers of two is at most, in nanoseconds: the end of the bucket
+ * that it fell in.
+ */
+export function upperNs(ns: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, ns)));
+}
+
+/** `≤ 8.19 µs`: a duration that may be less. */
+export function formatAtMostNs(ns: number | null): string {
+  return ns === null || !Number.isFinite(ns) ? EN_DASH : `≤ ${formatNs(ns)}`;
+}
+
+/** `≤ 8.19 µs`: a percentile from buckets, in nanoseconds. */
+export function formatPercentileNs(ns: number | null): string {
+  return formatAtMostNs(ns === null ? null : upperNs(ns));
+}
+
 /** `41 ms`: a duration of a run or step. */
 export function formatMs(ms: number): string {
   return formatNs(ms * 1e6);

@@ -5,10 +5,12 @@ import {
   formatHex,
   formatInteger,
   formatNs,
+  formatPercentileNs,
   formatRange,
   formatShare,
   parseAddress,
   plural,
+  upperNs,
 } from "./format.ts";
 
 Deno.test("formatCount() keeps three digits and goes up in thousands", () => {
@@ -71,4 +73,21 @@ Deno.test("parseAddress() reads hexadecimal below 2^52 alone", () => {
 Deno.test("plural() names one and many", () => {
   assertEquals(plural(1, "fault"), "1 fault");
   assertEquals(plural(0, "fault"), "0 faults");
+});
+
+Deno.test("formatPercentileNs() tells the end of the bucket that a percentile fell in", () => {
+  const cases: [number | null, string][] = [
+    [null, "–"],
+    [NaN, "–"],
+    [0, "≤ 1 ns"],
+    [1, "≤ 1 ns"],
+    [1.5, "≤ 2 ns"],
+    [4097, "≤ 8.19 µs"],
+    // The whole of a bucket is at most its end.
+    [8192, "≤ 8.19 µs"],
+    [8193, "≤ 16.4 µs"],
+    [1e9, "≤ 1.07 s"],
+  ];
+  for (const [ns, text] of cases) assertEquals(formatPercentileNs(ns), text, String(ns));
+  for (let power = 0; power < 48; power++) assertEquals(upperNs(2 ** power), 2 ** power);
 });

@@ -7,6 +7,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { ScrollBox } from "../components/scroll_box.tsx";
 import { formatClock } from "../format.ts";
 import { setRange } from "../state/store.ts";
 import { Legend } from "./legend.tsx";
@@ -44,6 +45,8 @@ export interface ChartProps {
   /** `share` runs from 0 to 1, whatever the values. */
   readonly scale: "linear" | "share" | "log";
   readonly format: (value: number) => string;
+  /** For the ticks of the axis; {@linkcode format} unless told. */
+  readonly tick?: (value: number) => string;
   /** Ticks at powers of two, for bytes. */
   readonly binary?: true;
   /** Class of the panel: `half`, `third`. */
@@ -154,7 +157,7 @@ function dataOf({ seconds, series, kind }: ChartProps): uPlot.AlignedData {
 }
 
 function optionsOf(
-  { series, kind, scale, format, binary }: ChartProps,
+  { series, kind, scale, format, tick = format, binary }: ChartProps,
   width: number,
   height: number,
   onHover: (at: number | null) => void,
@@ -205,7 +208,7 @@ function optionsOf(
         ...(binary ? { incrs: POWERS } : {}),
         ...(scale === "share" ? { splits: () => [0, 0.25, 0.5, 0.75, 1] } : {}),
         ...(scale === "log" ? { splits: (u: uPlot) => decades(u) } : {}),
-        values: (_, splits) => splits.map((value) => value === null ? "" : format(value)),
+        values: (_, splits) => splits.map((value) => value === null ? "" : tick(value)),
       },
     ],
     series: [
@@ -270,13 +273,7 @@ function ChartTable({ id, title, seconds, series, format }: ChartProps): JSX.Ele
   const rows = [...seconds.keys()].reverse()
     .filter((at) => series.some(({ values }) => values[at] !== null));
   return (
-    <div
-      class="scroll"
-      tabIndex={0}
-      role="region"
-      aria-label={`${title}, table`}
-      id={`${id}-table`}
-    >
+    <ScrollBox label={`${title}, table`} id={`${id}-table`}>
       <table>
         <caption class="unseen">{title}</caption>
         <thead>
@@ -303,6 +300,6 @@ function ChartTable({ id, title, seconds, series, format }: ChartProps): JSX.Ele
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }

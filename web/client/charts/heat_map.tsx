@@ -5,6 +5,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { ScrollBox } from "../components/scroll_box.tsx";
 import { formatClock, formatHex, formatRange } from "../format.ts";
 import type { HeatSample } from "../state/heat_log.ts";
 import { Canvas } from "./canvas.tsx";
@@ -50,7 +51,7 @@ export function HeatMap({ samples, fromMs, toMs }: {
         ? <p class="empty">Device accesses show up here while a run goes on.</p>
         : asTable.value
         ? (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Accessed addresses, table">
+          <ScrollBox label="Accessed addresses, table">
             <table>
               <thead>
                 <tr>
@@ -67,10 +68,13 @@ export function HeatMap({ samples, fromMs, toMs }: {
                 ))}
               </tbody>
             </table>
-          </div>
+          </ScrollBox>
         )
         : (
           <>
+            <p class="scale-row">
+              {`↑ last IOVA ${formatHex(grid.start + grid.width * ROWS - 1)}`}
+            </p>
             <Canvas
               height={HEIGHT}
               label={`Heat map: ${summary}`}
@@ -92,13 +96,11 @@ export function HeatMap({ samples, fromMs, toMs }: {
                 }
               }}
             />
-            <div class="scale-row">
+            <p class="scale-row">{`↓ first IOVA ${formatHex(grid.start)}`}</p>
+            <p class="scale-row">
               <span>{formatClock(fromMs)}</span>
-              <span>
-                ↑ {formatHex(grid.start + grid.width * ROWS)} · ↓ {formatHex(grid.start)}
-              </span>
               <span>{formatClock(toMs)}</span>
-            </div>
+            </p>
           </>
         )}
     </section>

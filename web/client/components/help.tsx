@@ -12,6 +12,7 @@ const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ["1 to 6", "Overview, Endpoint, Domains, Faults, Messages, Runs"],
   ["[ and ]", "a shorter or longer time range"],
   ["↑ ↓", "choose a row of a list; also Page Up, Page Down, Home, End"],
+  ["← →", "scroll a list or table that is too wide"],
   ["Escape", "let go of the row, or leave the filter"],
   ["t", "dark or light"],
   ["?", "this list"],

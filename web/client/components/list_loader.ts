@@ -6,10 +6,10 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getJson, type RequestError } from "../state/request.ts";
+import { PacedRequest } from "./paced_request.ts";
 
 /** Rows kept on the page: the newest. */
 export const MOST_ROWS = 50_000;
-const AGAIN_MS = 1000;
 /** Milliseconds between two looks at what has come so far. */
 const SHOW_MS = 300;
 /** A list that grows faster than it is fetched is left alone for a moment after so many pages. */
@@ -40,22 +40,21 @@ export interface ListSource<Row, Page> {
   readonly read: (page: Page) => ListPage<Row>;
   /** Greater for newer rows: tells where a new first page meets what is known. */
   readonly numberOf: (row: Row) => number;
+  /** Number of the oldest row that the server may still have; older ones go here too. Left out where none go. */
+  readonly oldestKept?: (page: Page) => number;
 }
 
 class Loader<Row, Page> {
   readonly #source: ListSource<Row, Page>;
   readonly #tell: (loaded: LoadedList<Row, Page> | null, error: RequestError | null) => void;
-  readonly #abort = new AbortController();
+  readonly #request: PacedRequest;
   #rows: Row[] = [];
   /** Cursor of the last page, and the rows before it. */
   #cursor = "";
   #before = 0;
   #isWhole = false;
-  #isBusy = false;
-  #isWanted = false;
-  #askedMs = -Infinity;
   #shownMs = -Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #loaded: LoadedList<Row, Page> | null = null;
 
   constructor(
     source: ListSource<Row, Page>,
@@ -63,59 +62,48 @@ class Loader<Row, Page> {
   ) {
     this.#source = source;
     this.#tell = tell;
+    this.#request = new PacedRequest(
+      (signal) => this.#load(signal),
+      (error) => tell(this.#loaded, error as RequestError),
+    );
   }
 
   ask(): void {
-    this.#isWanted = true;
-    if (this.#isBusy || this.#timer !== undefined) return;
-    const waitMs = Math.max(0, this.#askedMs + AGAIN_MS - performance.now());
-    this.#timer = setTimeout(() => void this.#run(), waitMs);
+    this.#request.ask();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#abort.abort();
+    this.#request.stop();
   }
 
-  async #run(): Promise<void> {
-    this.#timer = undefined;
-    this.#isWanted = false;
-    this.#isBusy = true;
-    this.#askedMs = performance.now();
-    try {
-      if (this.#source.grows === "first" && this.#rows.length > 0) await this.#newest();
-      else await this.#onwards();
-    } catch (error) {
-      if (!this.#abort.signal.aborted) this.#tell(this.#loaded, error as RequestError);
-    }
-    this.#isBusy = false;
-    if (this.#isWanted && !this.#abort.signal.aborted) this.ask();
+  async #load(signal: AbortSignal): Promise<void> {
+    if (this.#source.grows === "first" && this.#rows.length > 0) await this.#newest(signal);
+    else await this.#onwards(signal);
   }
-
-  #loaded: LoadedList<Row, Page> | null = null;
 
   #show(page: Page): void {
     this.#shownMs = performance.now();
-    // A fresh array would cost as much as the list is long; who looks is told by the object around it.
-    this.#loaded = { rows: this.#rows, page, isWhole: this.#isWhole };
+    // A copy: the page is drawn again while more rows come, and they must be those its numbers are of.
+    this.#loaded = { rows: this.#rows.slice(), page, isWhole: this.#isWhole };
     this.#tell(this.#loaded, null);
   }
 
-  async #fetch(cursor: string): Promise<Page> {
+  async #fetch(cursor: string, signal: AbortSignal): Promise<Page> {
     const { path } = this.#source;
     const query = cursor === ""
       ? ""
       : `${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}`;
-    const page = await getJson<Page>(path + query, this.#abort.signal);
-    this.#abort.signal.throwIfAborted();
+    const page = await getJson<Page>(path + query, signal);
+    signal.throwIfAborted();
     return page;
   }
 
-  async #onwards(): Promise<void> {
+  async #onwards(signal: AbortSignal): Promise<void> {
     for (let pages = 0; pages < PAGES_AT_A_TIME; pages++) {
-      const page = await this.#fetch(this.#cursor);
+      const page = await this.#fetch(this.#cursor, signal);
       const { rows, next } = this.#source.read(page);
       this.#rows.length = this.#before;
+      this.#forget(page);
       for (const row of rows) this.#rows.push(row);
       this.#isWhole = next === null;
       if (next !== null && rows.length > 0) {
@@ -130,8 +118,7 @@ class Loader<Row, Page> {
           this.#show(page);
           return;
         }
-        this.#rows.splice(0, extra);
-        this.#before = Math.max(0, this.#before - extra);
+        this.#cut(extra);
       }
       const isLast = next === null || rows.length === 0 || pages + 1 === PAGES_AT_A_TIME;
       // Not drawn with every page: there may be hundreds.
@@ -140,13 +127,26 @@ class Loader<Row, Page> {
     }
   }
 
-  async #newest(): Promise<void> {
+  /** Lets go of what the server has let go of, in a list that grows at its end. */
+  #forget(page: Page): void {
+    const oldest = this.#source.oldestKept?.(page);
+    if (oldest === undefined || this.#source.grows === "first") return;
+    const kept = this.#rows.findIndex((row) => this.#source.numberOf(row) >= oldest);
+    this.#cut(kept < 0 ? this.#rows.length : kept);
+  }
+
+  #cut(count: number): void {
+    this.#rows.splice(0, count);
+    this.#before = Math.max(0, this.#before - count);
+  }
+
+  async #newest(signal: AbortSignal): Promise<void> {
     const known = this.#source.numberOf(this.#rows[0]!);
     const fresh: Row[] = [];
     let cursor = "";
     let first: Page | null = null;
     for (;;) {
-      const page: Page = await this.#fetch(cursor);
+      const page: Page = await this.#fetch(cursor, signal);
       first ??= page;
       const { rows, next } = this.#source.read(page);
       let met = false;
@@ -165,7 +165,7 @@ class Loader<Row, Page> {
       this.#before += fresh.length;
     }
     this.#show(first);
-    if (!this.#isWhole) await this.#onwards();
+    if (!this.#isWhole) await this.#onwards(signal);
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getJson, type RequestError } from "../state/request.ts";
+import { PacedRequest } from "./paced_request.ts";
 
 /** How it stands. */
 export interface Resource<T> {
@@ -18,54 +19,40 @@ export interface Resource<T> {
 }
 
 const SLOW_MS = 300;
-const AGAIN_MS = 1000;
 
 const NOTHING: Resource<never> = { data: null, error: null, slow: false };
 
-/** Asks for one path, one request at a time, once a second at most. */
+/** Asks for one path. */
 class Asker<T> {
-  readonly #path: string;
   readonly #keep: (change: Partial<Resource<T>>) => void;
-  readonly #abort = new AbortController();
-  #askedMs = -Infinity;
-  #isBusy = false;
-  #isWanted = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #request: PacedRequest;
   readonly #slow: ReturnType<typeof setTimeout>;
 
   constructor(path: string, keep: (change: Partial<Resource<T>>) => void) {
-    this.#path = path;
     this.#keep = keep;
     this.#slow = setTimeout(() => keep({ slow: true }), SLOW_MS);
+    this.#request = new PacedRequest(
+      (signal) => this.#fetch(path, signal),
+      (error) => keep({ error: error as RequestError, slow: false }),
+    );
   }
 
   ask(): void {
-    this.#isWanted = true;
-    if (this.#isBusy || this.#timer !== undefined) return;
-    const waitMs = Math.max(0, this.#askedMs + AGAIN_MS - performance.now());
-    this.#timer = setTimeout(() => void this.#run(), waitMs);
+    this.#request.ask();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
     clearTimeout(this.#slow);
-    this.#abort.abort();
+    this.#request.stop();
   }
 
-  async #run(): Promise<void> {
-    this.#timer = undefined;
-    this.#isWanted = false;
-    this.#isBusy = true;
-    this.#askedMs = performance.now();
+  async #fetch(path: string, signal: AbortSignal): Promise<void> {
     try {
-      const data = await getJson<T>(this.#path, this.#abort.signal);
-      if (!this.#abort.signal.aborted) this.#keep({ data, error: null, slow: false });
-    } catch (error) {
-      if (!this.#abort.signal.aborted) this.#keep({ error: error as RequestError, slow: false });
+      const data = await getJson<T>(path, signal);
+      if (!signal.aborted) this.#keep({ data, error: null, slow: false });
+    } finally {
+      clearTimeout(this.#slow);
     }
-    clearTimeout(this.#slow);
-    this.#isBusy = false;
-    if (this.#isWanted && !this.#abort.signal.aborted) this.ask();
   }
 }
 

@@ -5,6 +5,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { route, setExtra } from "../state/store.ts";
+import { ScrollBox } from "./scroll_box.tsx";
 
 /** One column. */
 export interface SortColumn<Row> {
@@ -48,7 +49,7 @@ export function SortTable<Row>(
   }
 
   return (
-    <div class="scroll tall" tabIndex={0} role="region" aria-label={`${label}, table`}>
+    <ScrollBox label={`${label}, table`} kind="tall">
       <table>
         <caption class="unseen">{label}</caption>
         <thead>
@@ -94,7 +95,7 @@ export function SortTable<Row>(
           {sorted.length - most} more rows: sort or filter to see them.
         </p>
       )}
-    </div>
+    </ScrollBox>
   );
 }
 

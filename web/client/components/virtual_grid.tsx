@@ -7,6 +7,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEdges } from "./scroll_box.tsx";
 
 /** Pixels of a row; the style sheet has the same number. */
 const ROW = 28;
@@ -60,6 +61,7 @@ export function VirtualGrid<Row>(props: VirtualGridProps<Row>): JSX.Element {
   const id = `grid-${label.replaceAll(/\W+/g, "-")}`;
   const template = columns.map(({ width }) => width).join(" ");
   const before = useRef(count);
+  useEdges(host);
 
   useLayoutEffect(() => {
     const grown = count - before.current;
@@ -131,37 +133,39 @@ export function VirtualGrid<Row>(props: VirtualGridProps<Row>): JSX.Element {
     );
   }
   return (
-    <div
-      ref={host}
-      class="grid"
-      role="grid"
-      tabIndex={0}
-      aria-label={label}
-      aria-rowcount={count + 1}
-      aria-activedescendant={chosen >= first && chosen <= last ? `${id}-${chosen}` : undefined}
-      style={{ height: `${body}px` }}
-      onKeyDown={onKeyDown}
-      onScroll={(event) => top.value = event.currentTarget.scrollTop}
-    >
-      <div class="grid-inner">
-        <div
-          role="row"
-          aria-rowindex={1}
-          class="grid-row grid-head"
-          style={{ gridTemplateColumns: template }}
-        >
-          {columns.map(({ title, kind, hint }) => (
-            <span
-              role="columnheader"
-              class={kind === "num" ? "num" : ""}
-              key={title}
-              title={hint}
-            >
-              {title}
-            </span>
-          ))}
+    <div class="scroller">
+      <div
+        ref={host}
+        class="grid"
+        role="grid"
+        tabIndex={0}
+        aria-label={label}
+        aria-rowcount={count + 1}
+        aria-activedescendant={chosen >= first && chosen <= last ? `${id}-${chosen}` : undefined}
+        style={{ height: `${body}px` }}
+        onKeyDown={onKeyDown}
+        onScroll={(event) => top.value = event.currentTarget.scrollTop}
+      >
+        <div class="grid-inner">
+          <div
+            role="row"
+            aria-rowindex={1}
+            class="grid-row grid-head"
+            style={{ gridTemplateColumns: template }}
+          >
+            {columns.map(({ title, kind, hint }) => (
+              <span
+                role="columnheader"
+                class={kind === "num" ? "num" : ""}
+                key={title}
+                title={hint}
+              >
+                {title}
+              </span>
+            ))}
+          </div>
+          <div class="grid-body" role="rowgroup" style={{ height: `${count * ROW}px` }}>{rows}</div>
         </div>
-        <div class="grid-body" role="rowgroup" style={{ height: `${count * ROW}px` }}>{rows}</div>
       </div>
     </div>
   );

@@ -5,7 +5,7 @@
 
 import type { JSX } from "preact";
 import { Chart } from "../charts/chart.tsx";
-import { formatBytes, formatCount, formatNs } from "../format.ts";
+import { formatAtMostNs, formatBytes, formatCount, formatNs, upperNs } from "../format.ts";
 import { ALL, Column } from "../state/recorder.ts";
 import { describe, describeShare, gridInView, hitShare, stackOf, sumOf } from "./series.ts";
 
@@ -13,6 +13,8 @@ const perSecond = (value: number): string => `${formatCount(value)}/s`;
 const bytesPerSecond = (value: number): string => `${formatBytes(value)}/s`;
 const percent = (value: number): string =>
   `${(value * 100).toFixed(value > 0 && value < 1 ? 1 : 0)} %`;
+
+const bound = (ns: number | null): number | null => ns === null ? null : upperNs(ns);
 
 /** Vermillion: the one colour that says that something is wrong. */
 const FAULTS = 5;
@@ -33,8 +35,8 @@ export function Charts({ source, endpoints }: {
   }];
   const hits = hitShare(grid, source);
   const faults = grid.rate(source, Column.FAULTS);
-  const p50 = grid.gauge(source, Column.P50);
-  const p99 = grid.gauge(source, Column.P99);
+  const p50 = grid.gauge(source, Column.P50).map(bound);
+  const p99 = grid.gauge(source, Column.P99).map(bound);
   const read = grid.rate(source, Column.READ_BYTES);
   const written = grid.rate(source, Column.WRITE_BYTES);
   return (
@@ -75,7 +77,7 @@ export function Charts({ source, endpoints }: {
       <Chart
         id="latency"
         title={isAll ? "Translation latency, slowest endpoint" : "Translation latency"}
-        summary={describe(p99, formatNs, "").replace("Last", "p99: last")}
+        summary={describe(p99, formatAtMostNs, "").replace("Last", "p99: last")}
         seconds={seconds}
         series={[
           { label: "p50", color: 0, values: p50 },
@@ -83,7 +85,8 @@ export function Charts({ source, endpoints }: {
         ]}
         kind="line"
         scale="log"
-        format={formatNs}
+        format={formatAtMostNs}
+        tick={formatNs}
         span="third"
       />
       <Chart

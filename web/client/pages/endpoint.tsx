@@ -3,15 +3,16 @@
  * @module
  */
 
-import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import type { BarRow, EndpointDetail, EndpointState, MsixTable, Snapshot } from "../../api.ts";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { BarReport, EndpointDetail, EndpointState, MsixReport, Snapshot } from "../../api.ts";
 import { HeatMap } from "../charts/heat_map.tsx";
 import { clientText } from "../components/clients.tsx";
 import { Later } from "../components/later.tsx";
 import { Address, CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { WithSnapshot } from "../components/page_state.tsx";
 import { useResource } from "../components/resource.ts";
+import { ScrollBox } from "../components/scroll_box.tsx";
 import { TimelinePanel } from "../components/timeline.tsx";
 import { Tree } from "../components/tree.tsx";
 import {
@@ -19,10 +20,21 @@ import {
   formatCount,
   formatHex,
   formatInteger,
-  formatNs,
+  formatPercentileNs,
   formatShare,
 } from "../format.ts";
-import { frame, go, heatLog, linkTo, ofRun, placeOf, route, viewRange } from "../state/store.ts";
+import {
+  frame,
+  go,
+  heatLog,
+  lastingLink,
+  linkTo,
+  ofRun,
+  placeOf,
+  route,
+  snapshot,
+  viewRange,
+} from "../state/store.ts";
 import { Charts } from "./charts.tsx";
 import { shareOf } from "./series.ts";
 
@@ -93,7 +105,7 @@ function Where({ endpoint }: { readonly endpoint: EndpointState }): JSX.Element 
       )}
       {` · ${formatCount(counters.translations)} translations · ${
         formatShare(shareOf(counters))
-      } hits · p99 ${formatNs(latency?.p99Ns ?? null)} · `}
+      } hits · p99 ${formatPercentileNs(latency?.p99Ns ?? null)} · `}
       {counters.faults === 0
         ? "no fault"
         : (
@@ -176,10 +188,11 @@ function Detail({ bdf, version }: {
       <section class="panel half flush" aria-labelledby="bars-title">
         <div class="panel-head">
           <h2 id="bars-title">Base address registers</h2>
+          <RowLink of="bar" what="this BAR" />
         </div>
         {data.bars === null || data.bars.length === 0
           ? <Empty title={data.bars === null ? "Not known" : "No BAR"} />
-          : <Bars bars={data.bars} />}
+          : <Bars bars={data.bars} bdf={bdf} />}
       </section>
       <section class="panel half flush" aria-labelledby="msix-title">
         <div class="panel-head">
@@ -187,12 +200,16 @@ function Detail({ bdf, version }: {
           {data.msix !== null && (
             <p class="summary">
               {data.msix.enabled ? "enabled" : "disabled"}
-              {data.msix.functionMasked && ", masked as a whole"}, {data.msix.vectors}{" "}
-              vectors in BAR {data.msix.bar}
+              {data.msix.functionMasked && ", masked as a whole"}, {data.msix.vectors} vectors in
+              {" "}
+              <a href={rowLink(bdf, `bar-${data.msix.bar}`)}>BAR {data.msix.bar}</a>
             </p>
           )}
+          <RowLink of="msix" what="this vector" />
         </div>
-        {data.msix === null ? <Empty title="No MSI-X capability" /> : <Msix table={data.msix} />}
+        {data.msix === null
+          ? <Empty title="No MSI-X capability" />
+          : <Msix table={data.msix} bdf={bdf} />}
       </section>
     </>
   );
@@ -236,9 +253,63 @@ function Config({ config }: {
   );
 }
 
-function Bars({ bars }: { readonly bars: readonly BarRow[] }): JSX.Element {
+/** The address of a row of one of the endpoint's tables, with the filter that is there. */
+function rowLink(bdf: string, row: string): string {
+  return linkTo("endpoint", bdf, { selected: row, filter: route.value.filter });
+}
+
+/** Copies the address of the row that is chosen, where it is one of this table's. */
+function RowLink({ of, what }: { readonly of: string; readonly what: string }): JSX.Element | null {
+  const run = snapshot.value?.run ?? null;
+  if (run === null || !route.value.selected.startsWith(`${of}-`)) return null;
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Base address registers, table">
+    <div class="push">
+      <CopyButton text={lastingLink(run.id)} what={`a link to ${what}`} icon="link" />
+    </div>
+  );
+}
+
+/** A row with an address of its own; its first cell leads there. */
+function LinkedRow({ bdf, row, name, kind, children }: {
+  readonly bdf: string;
+  /** In the address: `bar-0`. */
+  readonly row: string;
+  readonly name: string;
+  readonly kind: "mono" | "num";
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  const element = useRef<HTMLTableRowElement>(null);
+  const isChosen = route.value.selected === row;
+  useEffect(() => {
+    if (!isChosen) return;
+    const { top, bottom } = element.current!.getBoundingClientRect();
+    // Not at an edge: what is above may still grow.
+    if (top < 0 || bottom > innerHeight) element.current!.scrollIntoView({ block: "center" });
+  }, [isChosen]);
+  return (
+    <tr
+      ref={element}
+      class="link"
+      aria-current={isChosen ? "true" : undefined}
+      onClick={(event) => {
+        if ((event.target as Element).closest("a, button")) return;
+        go({ selected: isChosen ? "" : row }, "replace");
+      }}
+    >
+      <td class={kind}>
+        <a href={rowLink(bdf, row)}>{name}</a>
+      </td>
+      {children}
+    </tr>
+  );
+}
+
+function Bars({ bars, bdf }: {
+  readonly bars: readonly BarReport[];
+  readonly bdf: string;
+}): JSX.Element {
+  return (
+    <ScrollBox label="Base address registers, table">
       <table>
         <thead>
           <tr>
@@ -250,8 +321,7 @@ function Bars({ bars }: { readonly bars: readonly BarRow[] }): JSX.Element {
         </thead>
         <tbody>
           {bars.map(({ index, kind, address, size, prefetchable }) => (
-            <tr key={index}>
-              <td class="mono">{index}</td>
+            <LinkedRow key={index} bdf={bdf} row={`bar-${index}`} name={String(index)} kind="mono">
               <td>{kind}{prefetchable ? ", prefetchable" : ""}</td>
               <td>
                 {address === null
@@ -259,17 +329,20 @@ function Bars({ bars }: { readonly bars: readonly BarRow[] }): JSX.Element {
                   : <Address value={address} />}
               </td>
               <td class="num">{size === null ? "–" : formatBytes(size)}</td>
-            </tr>
+            </LinkedRow>
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 
-function Msix({ table }: { readonly table: MsixTable }): JSX.Element {
+function Msix({ table, bdf }: {
+  readonly table: MsixReport;
+  readonly bdf: string;
+}): JSX.Element {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="MSI-X table">
+    <ScrollBox label="MSI-X table">
       <table>
         <thead>
           <tr>
@@ -281,18 +354,23 @@ function Msix({ table }: { readonly table: MsixTable }): JSX.Element {
         </thead>
         <tbody>
           {table.rows.map(({ vector, address, data, masked, pending }) => (
-            <tr key={vector}>
-              <td class="num">{vector}</td>
+            <LinkedRow
+              key={vector}
+              bdf={bdf}
+              row={`msix-${vector}`}
+              name={String(vector)}
+              kind="num"
+            >
               <td class="mono">{formatHex(address)}</td>
               <td class="num">{formatHex(data)}</td>
               <td>{[masked ? "masked" : "open", ...(pending ? ["pending"] : [])].join(", ")}</td>
-            </tr>
+            </LinkedRow>
           ))}
         </tbody>
       </table>
       {table.rows.length < table.vectors && (
         <p class="note">{table.vectors - table.rows.length} further vectors</p>
       )}
-    </div>
+    </ScrollBox>
   );
 }

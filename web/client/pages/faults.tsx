@@ -4,7 +4,7 @@
  */
 
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type {
   FaultGroup,
   FaultRow,
@@ -134,10 +134,14 @@ const GROUPS: readonly SortColumn<FaultGroup>[] = [
 ];
 
 function Faults({ state }: { readonly state: Snapshot }): JSX.Element {
+  const isBehind = useRef(false);
   const { loaded, error } = useList<FaultRow, Page>(
     { ...SOURCE, path: ofRun("/api/faults?limit=1000"), of: machineOf(state) },
-    `${state.totals.faults}/${state.state}`,
+    // Until the list has all that were counted, each snapshot may bring more of them.
+    `${state.totals.faults}/${state.state}/${isBehind.current ? state.sequence : ""}`,
   );
+  isBehind.current = loaded !== null &&
+    loaded.page.total + loaded.page.dropped < state.totals.faults;
   if (loaded === null) {
     return (
       <section class="panel">
@@ -149,7 +153,15 @@ function Faults({ state }: { readonly state: Snapshot }): JSX.Element {
   if (rows.length === 0) {
     return (
       <section class="panel">
-        {machineKind() === null
+        {state.totals.faults > 0 && state.run?.kept === true
+          ? (
+            <Empty title={plural(state.totals.faults, "fault")}>
+              {page.dropped > 0
+                ? "They are not kept."
+                : "Counted already; what they were is on its way."}
+            </Empty>
+          )
+          : machineKind() === null
           ? (
             <Empty title="No fault in this run">
               An access that the IOMMU refuses appears here at once. Scenarios that make some:
@@ -165,15 +177,19 @@ function Faults({ state }: { readonly state: Snapshot }): JSX.Element {
       </section>
     );
   }
-  return <List loaded={loaded} page={page} />;
+  return <List loaded={loaded} page={page} counted={state.totals.faults} />;
 }
 
-function List({ loaded, page }: {
+function List({ loaded, page, counted }: {
   readonly loaded: LoadedList<FaultRow, Page>;
   readonly page: Page;
+  /** All faults there were: the number that the navigation has as well. */
+  readonly counted: number;
 }): JSX.Element {
   const { rows } = loaded;
   const { filter: text, selected } = route.value;
+  // Counters are there at once, and what a fault was a moment later.
+  const coming = counted - page.total - page.dropped;
   const passed = useFiltered(text, loaded, rows.length, (index) => columnsOf(rows[index]!));
   const count = passed === null ? rows.length : passed.length;
   const rowAt = (index: number) => rows[passed === null ? index : passed[index] ?? -1] ?? null;
@@ -185,13 +201,14 @@ function List({ loaded, page }: {
           <h2 id="faults-title">Faults, newest first</h2>
           <p class="summary">
             {passed === null
-              ? plural(page.total, "fault")
-              : `${formatInteger(count)} of ${plural(page.total, "fault")}`}
+              ? plural(counted, "fault")
+              : `${formatInteger(count)} of ${plural(counted, "fault")}`}
             {page.dropped > 0 && (
               <strong class="bad-text">
-                {`, ${formatInteger(page.dropped)} more happened and are not kept`}
+                {`, ${formatInteger(page.dropped)} of them not kept`}
               </strong>
             )}
+            {coming > 0 && `, ${formatInteger(coming)} not listed yet`}
           </p>
         </div>
         {count === 0

@@ -9,8 +9,9 @@ import { machineKind } from "../components/clients.tsx";
 import { type ListSource, useList } from "../components/list_loader.ts";
 import { CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
+import { ScrollBox } from "../components/scroll_box.tsx";
 import { type GridColumn, VirtualGrid } from "../components/virtual_grid.tsx";
-import { formatInteger, plural } from "../format.ts";
+import { formatHex, formatInteger, plural } from "../format.ts";
 import { go, lastingLink, linkTo, machineOf, ofRun, route } from "../state/store.ts";
 import { hexDump } from "./hex_dump.ts";
 
@@ -32,6 +33,8 @@ const SOURCE: Omit<ListSource<MessageRow, Page>, "path" | "of"> = {
   grows: "last",
   read: ({ messages, next }) => ({ rows: messages, next }),
   numberOf: ({ number }) => number,
+  // Numbers begin at 0, and what is kept has no hole.
+  oldestKept: ({ dropped }) => dropped,
 };
 
 const COLUMNS: readonly GridColumn<MessageRow>[] = [
@@ -71,7 +74,7 @@ const COLUMNS: readonly GridColumn<MessageRow>[] = [
     cell: ({ errno }) =>
       errno === null ? "" : errno === 0 ? "0" : <strong class="bad-text">{errno}</strong>,
   },
-  { title: "ID", width: "48px", kind: "mono", cell: ({ id }) => id.toString(16).padStart(4, "0") },
+  { title: "ID", width: "52px", kind: "mono", cell: ({ id }) => formatHex(id, 4) },
   {
     title: "Fields",
     width: "minmax(260px, 2.4fr)",
@@ -119,6 +122,12 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
               Try command:DMA_MAP, errno:!0, region:0, direction:&gt;, type:reply or length:&gt;=64.
             </Empty>
           )
+          : page.dropped > 0
+          ? (
+            <Empty title="No message is kept">
+              {`${plural(page.dropped, "message")} came, and were too many to keep.`}
+            </Empty>
+          )
           : machineKind() !== null
           ? (
             <Empty title="No message yet">
@@ -150,7 +159,7 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
               : `${formatInteger(rows.length)} of ${plural(page.total, "message")}`}
             {page.dropped > 0 && (
               <strong class="bad-text">
-                {`, ${formatInteger(page.dropped)} were too many to keep`}
+                {`, ${formatInteger(page.dropped)} before them were too many to keep`}
               </strong>
             )}
           </p>
@@ -186,13 +195,15 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
           )}
         </div>
         {chosen === null
-          ? <Empty title="Choose a message">Its fields and bytes show here.</Empty>
+          ? numberOf(selected) < page.dropped
+            ? <Empty title="The message that this link names is not kept any more" />
+            : <Empty title="Choose a message">Its fields and bytes show here.</Empty>
           : (
             <dl class="fields">
               <dt>Connection</dt>
               <dd>{chosen.connection}</dd>
               <dt>Message ID</dt>
-              <dd class="mono">{chosen.id}</dd>
+              <dd class="mono">{formatHex(chosen.id, 4)}</dd>
               {chosen.errno !== null && (
                 <>
                   <dt>errno</dt>
@@ -226,9 +237,9 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
         {chosen === null
           ? <Empty title="No message chosen" />
           : (
-            <div class="scroll" tabIndex={0} role="region" aria-label="Bytes of the message">
+            <ScrollBox label="Bytes of the message">
               <pre class="bytes">{hexDump(chosen.bytes)}</pre>
-            </div>
+            </ScrollBox>
           )}
       </section>
     </div>
@@ -244,9 +255,14 @@ function Field({ name, value }: { readonly name: string; readonly value: string 
   );
 }
 
+/** The message that a key names; NaN when it names none. */
+function numberOf(key: string): number {
+  return Number(/^message-(\d+)$/.exec(key)?.[1] ?? NaN);
+}
+
 /** Where a message stands in the list, which is in rising order; -1 when it is not there. */
 function placeOf(key: string, rows: readonly MessageRow[]): number {
-  const wanted = Number(/^message-(\d+)$/.exec(key)?.[1] ?? NaN);
+  const wanted = numberOf(key);
   let low = 0;
   let high = rows.length;
   while (low < high) {

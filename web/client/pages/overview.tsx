@@ -15,7 +15,7 @@ import {
   formatBytes,
   formatCount,
   formatInteger,
-  formatNs,
+  formatPercentileNs,
   formatShare,
   plural,
 } from "../format.ts";
@@ -97,7 +97,7 @@ const COLUMNS: readonly SortColumn<EndpointState>[] = [
     title: "p99",
     kind: "num",
     value: ({ latency }) => latency?.p99Ns ?? NaN,
-    cell: ({ latency }) => formatNs(latency?.p99Ns ?? null),
+    cell: ({ latency }) => formatPercentileNs(latency?.p99Ns ?? null),
   },
   {
     key: "read",

@@ -5,10 +5,10 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import type { Metrics, RunDetail, RunInfo } from "../../api.ts";
+import type { Metrics, RunDetail, RunInfo, ThresholdReport } from "../../api.ts";
 import { Command, Empty, Failure, RunPill, Skeleton } from "../components/parts.tsx";
 import { useResource } from "../components/resource.ts";
-import { formatInteger, formatMs, plural } from "../format.ts";
+import { formatInteger, formatMs, formatNs, formatPercentileNs, plural } from "../format.ts";
 import { postJson, type RequestError, token } from "../state/request.ts";
 import type { Route } from "../state/route.ts";
 import { linkTo } from "../state/store.ts";
@@ -80,7 +80,7 @@ function Stop({ run, onChanged }: {
 }
 
 function Body({ detail }: { readonly detail: RunDetail }): JSX.Element {
-  const { run, steps, checks, log, errors, output, metrics, artifacts } = detail;
+  const { run, steps, thresholds, checks, log, errors, output, metrics, artifacts } = detail;
   const failed = checks.filter(({ ok }) => !ok);
   const share = run.progress === null || run.progress.total === 0
     ? null
@@ -122,6 +122,7 @@ function Body({ detail }: { readonly detail: RunDetail }): JSX.Element {
         </div>
       )}
       {run.reason !== null && <p class="bad-text">{run.reason}</p>}
+      {thresholds.length > 0 && <Thresholds thresholds={thresholds} />}
       {run.kept && (
         <p class="links">
           Look at its <a href={linkTo("overview", "", place)}>endpoints</a>,{" "}
@@ -217,6 +218,52 @@ function Body({ detail }: { readonly detail: RunDetail }): JSX.Element {
       )}
     </div>
   );
+}
+
+function Thresholds({ thresholds }: {
+  readonly thresholds: readonly ThresholdReport[];
+}): JSX.Element {
+  const missed = thresholds.filter(({ met }) => !met).length;
+  return (
+    <div>
+      <h3 id="thresholds-title">
+        {`${plural(thresholds.length, "threshold")}: ${thresholds.length - missed} met, `}
+        <span class={missed > 0 ? "bad-text" : ""}>{missed} missed</span>
+      </h3>
+      <ul class="steps" aria-labelledby="thresholds-title">
+        {thresholds.map((threshold, i) => (
+          <li key={i}>
+            <Mark ok={threshold.met} running={false} />
+            <span>
+              {threshold.metric}{" "}
+              <span class={threshold.met ? "ok-text" : "bad-text"}>
+                {threshold.met ? "met" : "missed"}
+              </span>
+              <br />
+              <span class="muted">
+                wanted <code>{threshold.wanted}</code>
+                {threshold.problem === null && (
+                  <>
+                    , actual <code>{actualOf(threshold)}</code>
+                  </>
+                )}
+              </span>
+              {threshold.problem !== null && <p class="error-text">{threshold.problem}</p>}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function actualOf({ wanted, actual }: ThresholdReport): string {
+  if (actual === null) return "not told";
+  // What it was held against is an estimate within a bucket.
+  if (/^p\b/.test(wanted)) {
+    return `≈ ${formatNs(actual * 1e9)}, ${formatPercentileNs(actual * 1e9)}`;
+  }
+  return Number.isInteger(actual) ? formatInteger(actual) : String(actual);
 }
 
 function Mark({ ok, running }: { readonly ok: boolean; readonly running: boolean }): JSX.Element {
