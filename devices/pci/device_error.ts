@@ -4,6 +4,7 @@
  */
 
 import { hex } from "../../core/address.ts";
+import { thrownMessage } from "../../core/thrown.ts";
 
 /** What the model was asked for when it threw. */
 export interface DeviceOperation {
@@ -35,7 +36,13 @@ export interface DeviceOperation {
   readonly value?: number | bigint;
 }
 
-/** A device model threw. `cause` is what it threw. */
+/** How a model failed: by what it threw, or by what it gave back. */
+export type DeviceFailure =
+  | { readonly threw: unknown }
+  /** Not what the operation gives; shown by its kind, never kept. */
+  | { readonly returned: unknown };
+
+/** A device model threw, and `cause` is what it threw; or it gave what the operation does not give. */
 export class DeviceError extends Error {
   /** For messages and reports. */
   override readonly name = "DeviceError";
@@ -44,12 +51,49 @@ export class DeviceError extends Error {
   /** What it was asked for. */
   readonly operation: DeviceOperation;
 
-  /** Made by the function that caught `cause`. */
-  constructor(deviceType: string, operation: DeviceOperation, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`Cannot ${describe(operation)} ${deviceType}: the model threw: ${reason}`, { cause });
+  /** Made by the function that saw `failure`. Throws for nothing that a model can throw or return. */
+  constructor(deviceType: string, operation: DeviceOperation, failure: DeviceFailure) {
+    const threw = "threw" in failure;
+    const what = threw
+      ? `threw: ${thrownMessage(failure.threw)}`
+      : `returned ${kindOf(failure.returned)} instead of ${expected(operation)}`;
+    super(
+      `Cannot ${describe(operation)} ${deviceType}: the model ${what}`,
+      threw ? { cause: failure.threw } : {},
+    );
     this.deviceType = deviceType;
     this.operation = operation;
+  }
+}
+
+/** What a register access gives. */
+function expected({ size }: DeviceOperation): string {
+  return size === 8 ? "a bigint of 8 bytes" : `an integer of ${size} bytes`;
+}
+
+/** Looks at no property of `value`, which may be a stranger's. */
+function kindOf(value: unknown): string {
+  switch (typeof value) {
+    case "undefined":
+    case "number":
+      return String(value);
+    case "object":
+      return value === null ? "null" : isPromise(value) ? "a promise" : "an object";
+    default:
+      return `a ${typeof value}`;
+  }
+}
+
+/**
+ * Whether `value` is a promise, which from then on may be rejected without harm: whoever returns one
+ * in place of a value is reported for that, once.
+ */
+function isPromise(value: object): boolean {
+  try {
+    Promise.prototype.then.call(value, () => {}, () => {});
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -18,7 +18,7 @@ import {
   placeExtendedCapabilities,
 } from "./capabilities.ts";
 import { ConfigSpace } from "./config_space.ts";
-import { DeviceError, type DeviceOperation } from "./device_error.ts";
+import { DeviceError, type DeviceFailure, type DeviceOperation } from "./device_error.ts";
 import { FunctionState, type PowerState } from "./function_state.ts";
 import { type0Header } from "./header.ts";
 import { FunctionInterrupts, type InterruptSink, type MessageRouter } from "./interrupts.ts";
@@ -66,7 +66,7 @@ const SINGLE: readonly number[] = [spec.PCI_CAP_ID_PM, spec.PCI_CAP_ID_EXP, spec
 
 /**
  * A hosted device. Nothing here throws for what a guest does, nor for what the device does wrong: a
- * device method that throws reads as all ones, and is reported.
+ * device method that throws, or a register that reads as no integer, reads as all ones, and is reported.
  */
 export class PciFunction {
   /** The model. */
@@ -139,7 +139,7 @@ export class PciFunction {
         clock: this.#guardedClock(options.clock),
       });
     } catch (cause) {
-      throw new DeviceError(device.type, { method: "attach" }, cause);
+      throw new DeviceError(device.type, { method: "attach" }, { threw: cause });
     }
   }
 
@@ -168,7 +168,7 @@ export class PciFunction {
     return this.#state.power;
   }
 
-  /** How often the model threw. */
+  /** How often the model threw, or gave what is no register value. */
   get errorCount(): number {
     return this.#errorCount;
   }
@@ -216,13 +216,17 @@ export class PciFunction {
     }
     const shared = this.#shared[bar];
     if (shared?.covers(offset)) return load(shared.bytes, offset - shared.offset, size);
+    let value: number;
     try {
-      const value = this.device.barRead(bar as BarIndex, offset, size);
-      return (value & allOnes(size)) >>> 0;
+      value = this.device.barRead(bar as BarIndex, offset, size);
     } catch (cause) {
       this.#report({ method: "barRead", bar, offset, size }, cause);
       return allOnes(size);
     }
+    // A model need not be TypeScript: what is no number must not pass for a register that reads 0.
+    if (Number.isInteger(value)) return (value & allOnes(size)) >>> 0;
+    this.#fail({ method: "barRead", bar, offset, size }, { returned: value });
+    return allOnes(size);
   }
 
   /** Writes an aligned register. Ignored where {@linkcode barRead} gives all ones. */
@@ -255,12 +259,16 @@ export class PciFunction {
       const low = this.barRead(bar, offset, 4);
       return BigInt(this.barRead(bar, offset + 4, 4)) << 32n | BigInt(low);
     }
+    let value: bigint;
     try {
-      return BigInt.asUintN(64, this.device.barRead64(bar as BarIndex, offset));
+      value = this.device.barRead64(bar as BarIndex, offset);
     } catch (cause) {
       this.#report({ method: "barRead", bar, offset, size: 8 }, cause);
       return ALL_ONES_64;
     }
+    if (typeof value === "bigint") return BigInt.asUintN(64, value);
+    this.#fail({ method: "barRead", bar, offset, size: 8 }, { returned: value });
+    return ALL_ONES_64;
   }
 
   /** As {@linkcode barWrite}, for 8 bytes. */
@@ -433,7 +441,7 @@ export class PciFunction {
     try {
       this.device.share?.(bar.index, bytes);
     } catch (cause) {
-      throw new DeviceError(this.device.type, { method: "share" }, cause);
+      throw new DeviceError(this.device.type, { method: "share" }, { threw: cause });
     }
   }
 
@@ -542,8 +550,12 @@ export class PciFunction {
   }
 
   #report(operation: DeviceOperation, cause: unknown): void {
+    this.#fail(operation, { threw: cause });
+  }
+
+  #fail(operation: DeviceOperation, failure: DeviceFailure): void {
     this.#errorCount++;
-    this.#lastError = new DeviceError(this.device.type, operation, cause);
+    this.#lastError = new DeviceError(this.device.type, operation, failure);
     this.#onError?.(this.#lastError);
   }
 

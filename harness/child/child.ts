@@ -11,7 +11,7 @@ import {
   type RunRequest,
   STDERR_MARK,
 } from "./child_protocol.ts";
-import { describeError, describeScenarioError } from "../run/describe_error.ts";
+import { describeBriefly, describeError, describeScenarioError } from "../run/describe_error.ts";
 import type { RunWatch } from "../observe/run_watch.ts";
 import type { Teller } from "../observe/teller_thread.ts";
 import { runScenario } from "../run/run_scenario.ts";
@@ -89,8 +89,7 @@ async function load(files: readonly string[]): Promise<void> {
       const module = await import(file) as { readonly default?: unknown };
       send({ kind: "loaded", file, definition: definitionOf(module) });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : describeError(error);
-      send({ kind: "refused", file, reason });
+      send({ kind: "refused", file, reason: describeBriefly(error) });
     }
   }
   // What the files have left behind must not be blamed on the first run.

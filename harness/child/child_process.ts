@@ -3,10 +3,10 @@
  * @module
  */
 
-import { fromFileUrl } from "@std/path";
 import { ChildLines } from "./child_lines.ts";
 import type { ChildMessage, ParentMessage } from "./child_protocol.ts";
 import { parseChildMessage } from "./child_schema.ts";
+import { denoArguments, exitName } from "./deno_process.ts";
 
 /** Milliseconds that the streams of a dead child may stay open: a grandchild can hold them. */
 const DRAIN_MS = 200;
@@ -24,10 +24,6 @@ export interface ChildListener {
   exited(how: string): void;
 }
 
-function exitName(status: Deno.CommandStatus): string {
-  return status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`;
-}
-
 /** One child process. It outlives runs, and dies with this process. */
 export class ChildProcess {
   /** Gets what the child says; nobody while null. */
@@ -43,14 +39,7 @@ export class ChildProcess {
   constructor() {
     const nonce = crypto.randomUUID();
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-all",
-        "--quiet",
-        "--no-prompt",
-        `--config=${fromFileUrl(new URL("../../deno.json", import.meta.url))}`,
-        import.meta.resolve("./child.ts"),
-      ],
+      args: denoArguments(import.meta.resolve("./child.ts")),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -27,6 +27,8 @@ export interface RunRequest {
   readonly trace: "on" | "off";
   /** Whether messages of the via's protocol are told. */
   readonly messages: "on" | "off";
+  /** Whether what the via lacks may be fetched; it may unless told. */
+  readonly network?: "allowed" | "never";
   /** Who watches it; absent when nobody does. */
   readonly observe?: ObserveRequest;
 }

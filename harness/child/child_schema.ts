@@ -15,7 +15,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.finite(), v.minValue(0));
 
 const ChromeEventSchema: v.GenericSchema<ChromeEvent> = v.strictObject({
-  ph: v.picklist(["X", "i", "M"]),
+  ph: v.picklist(["X", "i", "C", "M"]),
   name: v.string(),
   cat: v.exactOptional(v.string()),
   pid: count,
@@ -42,6 +42,8 @@ const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
     detail: v.exactOptional(v.string()),
   }),
   v.strictObject({ kind: v.literal("log"), message: v.string() }),
+  v.strictObject({ kind: v.literal("error"), text: v.string() }),
+  v.strictObject({ kind: v.literal("console"), path: v.string() }),
   v.strictObject({
     kind: v.literal("progress"),
     done: v.pipe(v.number(), v.finite()),

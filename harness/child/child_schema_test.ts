@@ -7,6 +7,8 @@ Deno.test("parseChildMessage() takes what a child sends", () => {
     const message of [
       { kind: "ready" },
       { kind: "event", id: 3, event: { kind: "check", name: "c", ok: true } },
+      { kind: "event", id: 3, event: { kind: "error", text: "Threw Error: x" } },
+      { kind: "event", id: 3, event: { kind: "console", path: "/tmp/x/console.log" } },
       {
         kind: "event",
         id: 0,

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { readUntilParentEnds } from "./parent_input.ts";
+
 /** The worker's end of its message port. */
 interface Port {
   postMessage(line: string): void;
@@ -11,22 +13,10 @@ interface Port {
 
 const port = self as unknown as Port;
 const decoder = new TextDecoder();
-const chunk = new Uint8Array(65536);
 let rest = "";
-for (;;) {
-  let length: number | null;
-  try {
-    length = Deno.stdin.readSync(chunk);
-  } catch {
-    length = null;
-  }
-  if (length === null) {
-    // Deno.exit() would end this worker alone.
-    Deno.kill(Deno.pid, "SIGKILL");
-    break;
-  }
-  rest += decoder.decode(chunk.subarray(0, length), { stream: true });
+readUntilParentEnds((bytes) => {
+  rest += decoder.decode(bytes, { stream: true });
   const lines = rest.split("\n");
   rest = lines.pop()!;
   for (const line of lines) port.postMessage(line);
-}
+});

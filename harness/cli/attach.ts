@@ -11,13 +11,13 @@ import { MessageLog } from "../../protocols/vfio_user/message_log.ts";
 import { formatValue, peek, PlaceError, poke } from "../attach/access.ts";
 import { describeIrqs, describeRegions, describeServer } from "../attach/describe.ts";
 import { readConfigSpace, showConfigSpace } from "../attach/lspci.ts";
-import { describeError } from "../run/describe_error.ts";
 import { type AttachAction, parseAttachCommand } from "./attach_options.ts";
+import { tellFailure } from "./command_failure.ts";
+import { USAGE } from "./exit_code.ts";
 import { Terminal } from "./terminal.ts";
-import { UsageError } from "./usage_error.ts";
 
-/** Exit codes (DESIGN.md, 5). A signal ends the process by itself: nothing here outlasts it. */
-const DONE = 0, FAILED = 1, USAGE = 2, INTERNAL = 3;
+/** Exit codes (DESIGN.md, 5), beside those of `exit_code.ts`. A signal ends the process by itself: nothing here outlasts it. */
+const DONE = 0, FAILED = 1;
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
@@ -80,10 +80,6 @@ async function exitCode(args: readonly string[]): Promise<number> {
   try {
     return await main(args);
   } catch (error) {
-    if (error instanceof UsageError) {
-      stderr.write(`${error.message}\nSee deno task attach --help\n`);
-      return USAGE;
-    }
     if (error instanceof PlaceError) {
       stderr.write(`${error.message}\n`);
       return USAGE;
@@ -92,8 +88,7 @@ async function exitCode(args: readonly string[]): Promise<number> {
       stderr.write(`${error.message}\n`);
       return FAILED;
     }
-    stderr.write(`Internal error of attach: ${describeError(error)}\n`);
-    return INTERNAL;
+    return tellFailure({ task: "attach", culprit: "attach", stderr }, error);
   }
 }
 

@@ -29,6 +29,8 @@ export interface AttachCommand {
 const ACTIONS = ["info", "regions", "irqs", "lspci", "peek", "poke", "trace"];
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_COUNT = 0x10_0000;
+/** Region indexes have 32 bits. */
+const MAX_REGION = 0xffff_ffff;
 
 /** Decimal, or hexadecimal with 0x; `_` may part digits. Null for anything else. */
 function parseNumber(text: string): bigint | null {
@@ -36,11 +38,14 @@ function parseNumber(text: string): bigint | null {
   return /^(0x[0-9a-f]+|\d+)$/i.test(digits) ? BigInt(digits) : null;
 }
 
+/** A name, or an index as `regions` prints it, which a device may have more of than there are names. */
 function region(text: string): number {
   const index = REGION_NAMES.indexOf(text.toLowerCase());
   if (index >= 0) return index;
+  const number = parseNumber(text);
+  if (number !== null && number <= BigInt(MAX_REGION)) return Number(number);
   throw new InvalidArgumentError(
-    `A region is one of ${REGION_NAMES.join(", ")}${didYouMean(text, REGION_NAMES)}`,
+    `A region is one of ${REGION_NAMES.join(", ")}, or its index${didYouMean(text, REGION_NAMES)}`,
   );
 }
 
@@ -74,13 +79,18 @@ function integer(what: string, max: number): (text: string) => number {
   };
 }
 
+/** What REGION may be, in the help of the commands that take one. */
+const REGION = `${REGION_NAMES.join(", ")}, or an index of \`regions\``;
+
 const DETAILS = `
-Numbers are decimal, or hexadecimal with 0x; 0xdead_beef is fine.
+Numbers are decimal, or hexadecimal with 0x; 0xdead_beef is fine. A region is its name or its index,
+as \`regions\` prints them: bar0 is 0, config is 7.
 
 Examples:
   deno task attach run/edu.sock info
   deno task attach run/edu.sock lspci -vvv -nn
   deno task attach run/edu.sock peek bar0 0 --count 4
+  deno task attach run/edu.sock peek 7 0x04 2
   deno task attach run/edu.sock poke bar0 0x04 0xffff
   deno task attach run/edu.sock trace poke bar0 8 5
   deno task attach run/edu.sock trace -- lspci -v
@@ -127,7 +137,7 @@ function command(found: Found) {
     });
   program.command("peek")
     .description("reads a register; with --count several in a row, one a line with its offset")
-    .argument("<REGION>", REGION_NAMES.join(", "), region)
+    .argument("<REGION>", REGION, region)
     .argument("<OFFSET>", "bytes", offset)
     .argument("[SIZE]", "1, 2, 4 or 8 bytes; 4 unless told", size)
     .option("-c, --count <N>", "how many", integer("A count", MAX_COUNT))
@@ -138,7 +148,7 @@ function command(found: Found) {
     });
   program.command("poke")
     .description("writes a register")
-    .argument("<REGION>", REGION_NAMES.join(", "), region)
+    .argument("<REGION>", REGION, region)
     .argument("<OFFSET>", "bytes", offset)
     .argument("<VALUE>", "what to write", value)
     .argument("[SIZE]", "1, 2, 4 or 8 bytes; 4 unless told", size)

@@ -3,8 +3,9 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError } from "@commander-js/extra-typings";
-import { UsageError } from "./usage_error.ts";
+import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { readCommandLine } from "./command_line.ts";
+import { dashboardPort } from "./dashboard_port.ts";
 
 /** A command line that makes sense. */
 export interface DashboardCommand {
@@ -12,12 +13,6 @@ export interface DashboardCommand {
   readonly port: number;
   /** A name or an address, without a port. */
   readonly host: string;
-}
-
-function port(text: string): number {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(value <= 65_535)) throw new InvalidArgumentError("A port is an integer from 0 to 65535.");
-  return value;
 }
 
 function host(text: string): string {
@@ -38,7 +33,7 @@ export function parseDashboardCommand(
 ): DashboardCommand | null {
   const parser = new Command("deno task dashboard")
     .description("Serves the page on which scenarios are started and watched.")
-    .option("-p, --port <N>", "port to listen on; 0 for any that is free", port, 8080)
+    .option("-p, --port <N>", "port to listen on; 0 for any that is free", dashboardPort, 8080)
     .option(
       "--host <NAME>",
       "address to listen on; others than 127.0.0.1 let other machines look on",
@@ -49,15 +44,6 @@ export function parseDashboardCommand(
       "after",
       "\nExit codes: 0 ended by SIGTERM, 2 usage, 3 internal, 130 interrupted",
     )
-    .allowExcessArguments(false)
-    .exitOverride()
-    .configureOutput({ writeOut: print, writeErr: () => {} });
-  try {
-    parser.parse(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return null;
-    throw new UsageError(error.message.replace(/^error: /, ""));
-  }
-  return parser.opts();
+    .allowExcessArguments(false);
+  return readCommandLine(parser, args, print) === "help" ? null : parser.opts();
 }

@@ -3,17 +3,13 @@
  * @module
  */
 
-import { InvalidArgumentError } from "@commander-js/extra-typings";
+import { integer } from "./integer.ts";
 
 /** The flag, as commander spells it. */
 export const DASHBOARD_FLAG = "--dashboard [PORT]";
 
 /** A port, 0 for any that is free. @throws {InvalidArgumentError} */
-export function dashboardPort(text: string): number {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (value <= 65_535) return value;
-  throw new InvalidArgumentError("A port is an integer from 0 to 65535.");
-}
+export const dashboardPort: (text: string) => number = integer("A port", 0, 65_535);
 
 /** `--dashboard` without a port as one that is free: what follows it is another argument, and no port. */
 export function withPort(argument: string): string {

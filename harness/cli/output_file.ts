@@ -1,50 +1,210 @@
 /**
  * Files that results go to, opened before the first run: a path that cannot be
- * written must not cost anyone the results of a long one.
+ * written must not cost anyone the results of a long one. What fails later is kept
+ * until the end, and takes neither the runs nor the other files with it.
  * @module
  */
 
-import { resolve } from "@std/path";
+import { thrownMessage } from "../../core/thrown.ts";
+import type { OutputSink } from "../export/output_sink.ts";
+import { type OpenedOutput, openOutput, OutputRefused, removeCreated } from "./output_file_open.ts";
 import { UsageError } from "./usage_error.ts";
 
-/** Opens each file that was asked for. @throws {UsageError} that names the flag and the reason */
+/** Milliseconds between two tries to write to a pipe that is full and does not let us wait. */
+const FULL_PIPE_MS = 1;
+
+/** One file, or pipe, or device. Its methods do not throw: {@linkcode OutputFile.failure} says what went wrong. */
+export class OutputFile implements OutputSink {
+  /** Without the dashes. */
+  readonly flag: string;
+  /** As it was given. */
+  readonly path: string;
+  readonly #output: OpenedOutput;
+  /** What a stream has not taken yet. */
+  readonly #queue: Uint8Array[] = [];
+  #draining: Promise<void> | null = null;
+  #state: "untouched" | "written" | "ended" | "closed" = "untouched";
+  #failure: string | null = null;
+
+  /** Takes over `output`. */
+  constructor(flag: string, path: string, output: OpenedOutput) {
+    this.flag = flag;
+    this.path = path;
+    this.#output = output;
+  }
+
+  /** Why what it holds is not all that was to be written; null while nothing has gone wrong. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  /** Cuts a file. A stream has nothing that could be cut. */
+  truncateSync(length = 0): void {
+    this.#touch();
+    const { kind, stream } = this.#output;
+    if (kind === "file") this.#try(() => stream.truncateSync?.(length));
+  }
+
+  /** Takes all of `bytes`: a file at once, a stream as soon as its reader does. */
+  writeSync(bytes: Uint8Array): number {
+    this.#touch();
+    if (this.#failure !== null || bytes.length === 0) return bytes.length;
+    const { kind, stream } = this.#output;
+    if (kind === "file") {
+      this.#try(() => {
+        for (let rest = bytes; rest.length > 0;) rest = rest.subarray(stream.writeSync(rest));
+      });
+    } else {
+      this.#queue.push(bytes.slice());
+      this.#draining ??= this.#drain();
+    }
+    return bytes.length;
+  }
+
+  /** Replaces what it held by `text`, and closes it. */
+  replace(text: string): void {
+    this.truncateSync(0);
+    this.writeSync(new TextEncoder().encode(text));
+    this.close();
+  }
+
+  /** Nothing more comes. */
+  close(): void {
+    if (this.#state === "ended" || this.#state === "closed") return;
+    this.#state = "ended";
+    if (this.#draining === null) this.#close();
+  }
+
+  /** Resolves when what has been taken is written, or has failed. */
+  async settled(): Promise<void> {
+    await this.#draining;
+  }
+
+  /** Gives up on what a stream has not taken yet. */
+  abandon(): void {
+    if (this.#draining !== null) this.#fail("its reader did not take all of it");
+  }
+
+  /** Closes it, and removes the file if it was made for this and nothing has been written to it. */
+  release(): void {
+    const untouched = this.#state === "untouched";
+    this.close();
+    if (untouched) removeCreated(this.#output);
+  }
+
+  #touch(): void {
+    if (this.#state === "untouched") this.#state = "written";
+  }
+
+  async #drain(): Promise<void> {
+    const { stream } = this.#output;
+    for (let bytes = this.#queue[0]; bytes !== undefined; bytes = this.#queue[0]) {
+      try {
+        const rest = bytes.subarray(await stream.write(bytes));
+        if (this.#failure !== null) break;
+        if (rest.length > 0) this.#queue[0] = rest;
+        else this.#queue.shift();
+      } catch (error) {
+        if (error instanceof Deno.errors.WouldBlock) {
+          await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
+        } else this.#fail(thrownMessage(error));
+      }
+    }
+    this.#draining = null;
+    if (this.#state === "ended") this.#close();
+  }
+
+  #close(): void {
+    this.#state = "closed";
+    this.#try(() => this.#output.stream.close());
+  }
+
+  #try(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.#fail(thrownMessage(error));
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason;
+    this.#queue.length = 0;
+  }
+}
+
+/** The files of one command. */
+export class Outputs<Flag extends string> implements Disposable {
+  /** By flag; null where none was asked for. */
+  readonly files: Readonly<Record<Flag, OutputFile | null>>;
+  /** Whether one of them is this process's stdout, where nothing else may go then. */
+  readonly takesStdout: boolean;
+  readonly #all: readonly OutputFile[];
+
+  /** Made by {@linkcode openOutputs}. */
+  constructor(files: Readonly<Record<Flag, OutputFile | null>>, takesStdout: boolean) {
+    this.files = files;
+    this.takesStdout = takesStdout;
+    this.#all = Object.values<OutputFile | null>(files).filter((file) => file !== null);
+  }
+
+  /**
+   * Closes all, once what they were given is written, or at once with `interrupted`.
+   * @returns what people should know of those that are not whole, a line each
+   */
+  async finish(interrupted: Promise<void>): Promise<readonly string[]> {
+    for (const file of this.#all) file.close();
+    const settled = Promise.all(this.#all.map((file) => file.settled()));
+    await Promise.race([settled, interrupted]);
+    for (const file of this.#all) file.abandon();
+    return this.#all.flatMap(({ flag, path, failure }) =>
+      failure === null ? [] : [`Cannot write all of --${flag} ${path}: ${failure}`]
+    );
+  }
+
+  /** Closes all; files that were made and never written to go again. */
+  [Symbol.dispose](): void {
+    for (const file of this.#all) file.release();
+  }
+}
+
+/**
+ * Opens each file that was asked for; what it holds stays until something is written.
+ * @throws {UsageError} that names the flag and the reason, with no file left that was not there before
+ */
 export function openOutputs<Flag extends string>(
   paths: { readonly [F in Flag]: string | null },
-): { readonly [F in Flag]: Deno.FsFile | null } {
+): Outputs<Flag> {
+  const files = {} as Record<Flag, OutputFile | null>;
   const flags = new Map<string, Flag>();
+  let takesStdout = false;
+  using opened = new DisposableStack();
   for (const flag in paths) {
     const path = paths[flag];
+    files[flag] = null;
     if (path === null) continue;
-    const other = flags.get(resolve(path));
+    const output = open(flag, path);
+    const file = opened.adopt(new OutputFile(flag, path, output), (file) => file.release());
+    files[flag] = file;
+    takesStdout ||= output.isStdout;
+    if (output.identity === null) continue;
+    const other = flags.get(output.identity);
     if (other !== undefined) {
       throw new UsageError(
         `Cannot write --${flag} ${path}: --${other} writes to the same file; name another`,
       );
     }
-    flags.set(resolve(path), flag);
+    flags.set(output.identity, flag);
   }
-  const files = {} as { [F in Flag]: Deno.FsFile | null };
-  for (const flag in paths) {
-    const path = paths[flag];
-    files[flag] = null;
-    if (path === null) continue;
-    try {
-      files[flag] = Deno.openSync(path, { write: true, create: true });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new UsageError(
-        `Cannot write --${flag} ${path}: ${reason}; name a file in a folder that is there and ` +
-          `can be written`,
-      );
-    }
-  }
-  return files;
+  opened.move();
+  return new Outputs(files, takesStdout);
 }
 
-/** Replaces what the file held by `text`, and closes it. */
-export function writeOutput(file: Deno.FsFile, text: string): void {
-  file.truncateSync(0);
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
-  file.close();
+function open(flag: string, path: string): OpenedOutput {
+  try {
+    return openOutput(path);
+  } catch (error) {
+    if (!(error instanceof OutputRefused)) throw error;
+    throw new UsageError(`Cannot write --${flag} ${path}: ${error.message}`);
+  }
 }

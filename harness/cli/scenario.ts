@@ -9,7 +9,6 @@ import { BUILT_MODES, USUAL_VIAS } from "../via/availability.ts";
 import { prepareVias } from "../via/prepare.ts";
 import { type Catalog, loadCatalog } from "../run/catalog.ts";
 import type { ChildProcess } from "../child/child_process.ts";
-import { describeError } from "../run/describe_error.ts";
 import { ChromeTraceFile } from "../export/chrome_trace_file.ts";
 import { MessageFile, type MessageRun } from "../export/message_file.ts";
 import { messageFormat } from "../export/message_writer.ts";
@@ -27,9 +26,11 @@ import { COLOURED, PLAIN } from "../report/style.ts";
 import { tap } from "../report/tap.ts";
 import { Runner, type RunnerListener } from "../run/runner.ts";
 import { viaLabel } from "../via/variant.ts";
+import { tellFailure, tellInternalError } from "./command_failure.ts";
+import { INTERNAL, INTERRUPTED } from "./exit_code.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
-import { openOutputs, writeOutput } from "./output_file.ts";
+import { openOutputs } from "./output_file.ts";
 import { ProgressLine } from "./progress.ts";
 import {
   parseScenarioCommand,
@@ -38,8 +39,8 @@ import {
 } from "./scenario_options.ts";
 import { Terminal } from "./terminal.ts";
 
-/** Exit codes (DESIGN.md, 5). */
-const PASSED = 0, FAILED = 1, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
+/** Exit codes (DESIGN.md, 5), beside those of `exit_code.ts`. */
+const PASSED = 0, FAILED = 1;
 
 /** Characters of a line that is not on a terminal. */
 const COLUMNS = 100;
@@ -48,6 +49,7 @@ const MAKE_REPORTER: Readonly<Record<ReporterName, MakeReporter>> = { pretty, do
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
+const COMMAND = { task: "scenario", culprit: "the scenario runner", stderr };
 
 function columns(terminal: Terminal): number {
   if (!terminal.isTerminal) return COLUMNS;
@@ -93,21 +95,26 @@ function together(first: RunnerListener, second: RunnerListener | null): RunnerL
 class Interrupt {
   /** What to do about it now. */
   action: () => void = () => {};
-  #happened = false;
+  readonly #controller = new AbortController();
 
   constructor() {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       Deno.addSignalListener(signal, () => {
         // Who asks twice has waited long enough.
-        if (this.#happened) Deno.exit(INTERRUPTED);
-        this.#happened = true;
+        if (this.happened) Deno.exit(INTERRUPTED);
+        this.#controller.abort();
         this.action();
       });
     }
   }
 
   get happened(): boolean {
-    return this.#happened;
+    return this.signal.aborted;
+  }
+
+  /** Aborted by it. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
 
   /** Resolves with the first Ctrl-C from now on; what was going on has ended by itself. */
@@ -169,14 +176,15 @@ async function runAll(
   onlooker: Onlooker | null,
   missing: ReadonlyMap<Via, string>,
   interrupt: Interrupt,
+  results: Terminal,
 ): Promise<Summary> {
   const messageRuns = new Map<PlannedRun, MessageRun>();
-  const coloured = command.colour === "auto" && stdout.isTerminal && !Deno.noColor;
+  const coloured = command.colour === "auto" && results.isTerminal && !Deno.noColor;
   if (coloured) setColorEnabled(true);
   const reporter = MAKE_REPORTER[command.reporter]({
-    write: (text) => stdout.write(text),
+    write: (text) => results.write(text),
     style: coloured ? COLOURED : PLAIN,
-    columns: columns(stdout),
+    columns: columns(results),
   });
   const progress = new ProgressLine(stderr, runs.length, () => columns(stderr));
   const runner = new Runner({
@@ -185,6 +193,7 @@ async function runAll(
     afterFailure: command.afterFailure,
     trace: trace === null ? "off" : "on",
     messages: messages === null && onlooker === null ? "off" : "on",
+    network: command.network,
     child: catalog.child,
     skip: ({ via }) => missing.get(via) ?? null,
     listener: together({
@@ -253,6 +262,7 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       return PASSED;
     }
     const runs = plan(entries, command);
+    using outputs = openOutputs({ json, junit, html, trace, messages });
     if (command.dashboard !== null) {
       if (open === null) {
         throw new UsageError("Cannot serve --dashboard from here: start it as deno task scenario");
@@ -260,12 +270,11 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       onlooker = await open(entries, command.dashboard);
       stderr.write(`dashboard ${onlooker.link}\n`);
     }
-    const outputs = openOutputs({ json, junit, html, trace, messages });
-    const traceFile = outputs.trace === null ? null : new ChromeTraceFile(outputs.trace);
-    const messageFile = messages === null || outputs.messages === null
-      ? null
-      : new MessageFile(outputs.messages, messageFormat(messages));
-    const missing = await prepareVias(new Set(runs.map(({ via }) => via)), stderr);
+    const missing = await prepareVias(new Set(runs.map(({ via }) => via)), {
+      terminal: stderr,
+      network: command.network,
+      signal: interrupt.signal,
+    });
     for (const [via, why] of missing) {
       // Elsewhere a machine may do without; there nobody would see that it did.
       if (Deno.env.get("CI") === "true") {
@@ -274,6 +283,11 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       }
       stderr.write(`SKIPPED: all runs via ${via}. ${why.replaceAll("\n", "; ")}\n`);
     }
+    const { files } = outputs;
+    const traceFile = files.trace === null ? null : new ChromeTraceFile(files.trace);
+    const messageFile = messages === null || files.messages === null
+      ? null
+      : new MessageFile(files.messages, messageFormat(messages));
     stderr.write(`seed ${command.seed}, ${runs.length} runs, ${command.jobs} at a time\n`);
     const summary = await runAll(
       runs,
@@ -284,16 +298,23 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       onlooker,
       missing,
       interrupt,
+      outputs.takesStdout ? stderr : stdout,
     );
-    if (outputs.json !== null) writeOutput(outputs.json, jsonReport(summary));
-    if (outputs.junit !== null) writeOutput(outputs.junit, junitReport(summary));
-    if (outputs.html !== null) {
-      writeOutput(outputs.html, htmlReport(summary, filesBeside(command)));
-    }
+    files.json?.replace(jsonReport(summary));
+    files.junit?.replace(junitReport(summary));
+    files.html?.replace(htmlReport(summary, filesBeside(command)));
     traceFile?.close();
     messageFile?.close();
+    // Whoever has interrupted the runs still wants their report, and ends the wait for it by asking again.
+    const never = new Promise<void>(() => {});
+    const failures = await outputs.finish(interrupt.happened ? never : interrupt.next());
+    for (const failure of failures) stderr.write(`${failure}\n`);
     if (interrupt.happened) return INTERRUPTED;
+    if (failures.length > 0) return INTERNAL;
     return summary.runs.some(({ status }) => status === "failed") ? FAILED : PASSED;
+  } catch (error) {
+    if (interrupt.happened && error === interrupt.signal.reason) return INTERRUPTED;
+    throw error;
   } finally {
     catalog.child.kill();
     await onlooker?.close(interrupt.happened ? Promise.resolve() : interrupt.next());
@@ -304,12 +325,7 @@ async function exitCode(args: readonly string[], open: OpenOnlooker | null): Pro
   try {
     return await main(args, open);
   } catch (error) {
-    if (error instanceof UsageError) {
-      stderr.write(`${error.message}\nSee deno task scenario --help\n`);
-      return USAGE;
-    }
-    stderr.write(`Internal error of the scenario runner: ${describeError(error)}\n`);
-    return INTERNAL;
+    return tellFailure(COMMAND, error);
   }
 }
 
@@ -320,8 +336,7 @@ export async function scenarioCommand(
 ): Promise<never> {
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    stderr.write(`Internal error of the scenario runner: ${describeError(event.reason)}\n`);
-    Deno.exit(INTERNAL);
+    Deno.exit(tellInternalError(COMMAND, event.reason));
   });
   Deno.exit(await exitCode(args, open));
 }

@@ -4,11 +4,14 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { BUILT_MODES, BUILT_VIAS, USUAL_VIAS } from "../via/availability.ts";
 import { randomSeed, SEED_LIMIT } from "../random.ts";
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
 import { type Variant, VARIANTS } from "../via/variant.ts";
+import { readCommandLine } from "./command_line.ts";
+import { DASHBOARD_FLAG, dashboardPort, withPort } from "./dashboard_port.ts";
+import { integer } from "./integer.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -42,6 +45,8 @@ export interface ScenarioCommand {
   /** `index` from 0. */
   readonly shard: { readonly index: number; readonly count: number } | null;
   readonly colour: "auto" | "never";
+  /** Whether what a via lacks may be fetched. */
+  readonly network: "allowed" | "never";
   /** Port of the dashboard, 0 for any that is free; null without one. */
   readonly dashboard: number | null;
 }
@@ -51,16 +56,6 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_REPEAT = 100_000;
 const MAX_JOBS = 256;
 const MAX_SHARDS = 10_000;
-
-function integer(what: string, min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    if (!(value >= min && value <= max)) {
-      throw new InvalidArgumentError(`${what} is an integer from ${min} to ${max}.`);
-    }
-    return value;
-  };
-}
 
 /** Splits at commas, and adds to what an earlier use of the flag gave. */
 function list(text: string, before: string[] | undefined): string[] {
@@ -179,10 +174,11 @@ function command() {
     )
     .option("--shard <I/N>", "only the I-th of N parts of the runs", shard)
     .option(
-      "--dashboard [PORT]",
+      DASHBOARD_FLAG,
       "watch the runs in a browser, as --dashboard=PORT; any free port unless told",
-      integer("A port", 0, 65_535),
+      dashboardPort,
     )
+    .option("--offline", "use the QEMU and the guest that were fetched before, and no network")
     .option("--no-color", "no colours; they are off anyway beside a terminal")
     .addHelpText(
       "after",
@@ -200,11 +196,6 @@ function refuseUnbuilt(flags: { pcap?: string }) {
   }
 }
 
-/** `--dashboard` without a port as one that is free: what follows it is a scenario, and no port. */
-function withPort(argument: string): string {
-  return argument === "--dashboard" ? "--dashboard=0" : argument;
-}
-
 /**
  * Reads `args`. Null when help was asked for and has been given to `print`.
  * @throws {UsageError} that says what would be right
@@ -213,18 +204,8 @@ export function parseScenarioCommand(
   args: readonly string[],
   print: (text: string) => void,
 ): ScenarioCommand | null {
-  const parser = command().exitOverride().configureOutput({
-    writeOut: print,
-    // What goes wrong is thrown, and printed once, by whoever catches it.
-    writeErr: () => {},
-  });
-  try {
-    parser.parse(args.map(withPort), { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return null;
-    throw new UsageError(error.message.replace(/^error: /, ""));
-  }
+  const parser = command();
+  if (readCommandLine(parser, args.map(withPort), print) === "help") return null;
   const flags = parser.opts();
   refuseUnbuilt(flags);
   if (flags.list) {
@@ -254,6 +235,7 @@ export function parseScenarioCommand(
     trace: flags.trace ?? null,
     messages: flags.messages ?? null,
     shard: flags.shard ?? null,
+    network: flags.offline === true ? "never" : "allowed",
     colour: flags.color ? "auto" : "never",
     dashboard: typeof flags.dashboard === "number" ? flags.dashboard : null,
   };

@@ -10,18 +10,20 @@ import { requesterId } from "../../devices/pci/bdf.ts";
 import { streamer } from "../../devices/streamer/mod.ts";
 import { privateDirectory } from "../../protocols/linux/unix_socket.ts";
 import { ServerObservation } from "../observe/server_observation.ts";
-import { describeError } from "../run/describe_error.ts";
+import { shellWord, taskCommand } from "../task_command.ts";
+import { vfioUserPci } from "../vm/vfio_user_pci.ts";
+import { tellFailure } from "./command_failure.ts";
+import { INTERRUPTED } from "./exit_code.ts";
 import type { MachineOnlooker, OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
 import type { ServedDevice, ServeStart } from "./serve_messages.ts";
 import { parseServeCommand, type ServeCommand } from "./serve_options.ts";
-import { ServingError, type ServingThread, startServing } from "./serving_thread.ts";
-import { shellWord, taskCommand } from "../task_command.ts";
+import { type ServingThread, startServing } from "./serving_thread.ts";
 import { didYouMean } from "./suggest.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 
-/** Exit codes (DESIGN.md, 5). */
-const ENDED = 0, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
+/** Exit code (DESIGN.md, 5), beside those of `exit_code.ts`. */
+const ENDED = 0;
 
 /** Devices that need no path. */
 const DEVICES = [edu, streamer];
@@ -29,10 +31,7 @@ const DEVICES = [edu, streamer];
 export const NAMES: readonly string[] = DEVICES.map(({ type }) => type).sort();
 
 /** Where the first device stands, as behind an IOMMU; the others follow (DESIGN.md, 5). */
-export const FIRST_ENDPOINT: number = requesterId(0, 4);
-
-/** Milliseconds that QEMU waits for a reply before it gives the connection up (spec/09 rule 6). */
-const MESSAGE_TIMEOUT_MS = 60_000;
+const FIRST_ENDPOINT = requesterId(0, 4);
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
@@ -77,14 +76,7 @@ export function qemuArguments(devices: readonly ServedDevice[]): string {
   const lines = [
     "-object memory-backend-memfd,id=mem,size=512M,share=on",
     "-machine q35,memory-backend=mem",
-    ...devices.map(({ path }) => {
-      const device = {
-        driver: "vfio-user-pci",
-        socket: { path, type: "unix" },
-        "x-msg-timeout": MESSAGE_TIMEOUT_MS,
-      };
-      return `-device ${shellWord(JSON.stringify(device))}`;
-    }),
+    ...devices.map(({ path }) => `-device ${shellWord(JSON.stringify(vfioUserPci(path)))}`),
   ];
   return lines.join("\n") + "\n";
 }
@@ -165,13 +157,7 @@ async function exitCode(
     const command = parseServeCommand(args, NAMES, (text) => stdout.write(text));
     return command === null ? ENDED : await run(command, args, open);
   } catch (error) {
-    if (error instanceof UsageError) {
-      stderr.write(`${error.message}\nSee deno task serve --help\n`);
-      return USAGE;
-    }
-    const what = error instanceof ServingError ? error.message : describeError(error);
-    stderr.write(`Internal error of the server: ${what}\n`);
-    return INTERNAL;
+    return tellFailure({ task: "serve", culprit: "the server", stderr }, error);
   }
 }
 

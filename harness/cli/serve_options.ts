@@ -3,7 +3,8 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { readCommandLine } from "./command_line.ts";
 import { DASHBOARD_FLAG, dashboardPort, withPort } from "./dashboard_port.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -85,18 +86,8 @@ export function parseServeCommand(
   names: readonly string[],
   print: (text: string) => void,
 ): ServeCommand | null {
-  const parser = command(names).exitOverride().configureOutput({
-    writeOut: print,
-    // What goes wrong is thrown, and printed once, by whoever catches it.
-    writeErr: () => {},
-  });
-  try {
-    parser.parse(args.map(withPort), { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return null;
-    throw new UsageError(error.message.replace(/^error: /, ""));
-  }
+  const parser = command(names);
+  if (readCommandLine(parser, args.map(withPort), print) === "help") return null;
   const flags = parser.opts();
   if (flags.iommu !== undefined) {
     throw new UsageError(

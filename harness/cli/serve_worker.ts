@@ -14,7 +14,7 @@ import { ServerMachine } from "../../protocols/vfio_user/server/server_machine.t
 import { VfioUserServer } from "../../protocols/vfio_user/server/server.ts";
 import { messageFormat, MessageWriter } from "../export/message_writer.ts";
 import { ServerWatch } from "../observe/server_watch.ts";
-import { describeError } from "../run/describe_error.ts";
+import { describeBriefly, describeError } from "../run/describe_error.ts";
 import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
@@ -45,8 +45,7 @@ async function load(device: ServeStart["devices"][number]): Promise<Loaded> {
   try {
     exported = await import(module) as Record<string, unknown>;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot load ${name}: ${reason}`);
+    throw new UsageError(`Cannot load ${name}: ${describeBriefly(error)}`);
   }
   const found = [...new Set(Object.values(exported).filter(isDeviceType))]
     .filter((one) => type === null || one.type === type);

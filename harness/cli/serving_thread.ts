@@ -6,12 +6,8 @@
 import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
 import type { ServerObservation } from "../observe/server_observation.ts";
 import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import { ServingError } from "./serving_error.ts";
 import { UsageError } from "./usage_error.ts";
-
-/** The thread has failed; its message says how. */
-export class ServingError extends Error {
-  override readonly name = "ServingError";
-}
 
 /** Devices that listen. */
 export interface ServingThread {

@@ -6,24 +6,27 @@
 
 import { requesterId } from "../../devices/pci/bdf.ts";
 import { ServerObservation } from "../observe/server_observation.ts";
-import { describeError } from "../run/describe_error.ts";
 import { GuestError } from "../vm/guest.ts";
 import { PCI_AGENT } from "../vm/image/programs.ts";
 import { TerminalListener } from "../vm/fetch/terminal_listener.ts";
+import { OwnFolder } from "../vm/own_folder.ts";
+import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { Vm } from "../vm/vm.ts";
 import { VmError } from "../vm/vm_error.ts";
+import { tellFailure } from "./command_failure.ts";
 import { ConsoleKeys } from "./console.ts";
+import { INTERRUPTED } from "./exit_code.ts";
 import { locate, NAMES } from "./serve.ts";
 import type { OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
 import type { ServedDevice } from "./serve_messages.ts";
-import { ServingError, type ServingThread, startServing } from "./serving_thread.ts";
+import { type ServingThread, startServing } from "./serving_thread.ts";
 import { taskCommand } from "../task_command.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 import { parseVmCommand, type VmCommand } from "./vm_options.ts";
 
-/** Exit codes (DESIGN.md, 5). */
-const LEFT = 0, NO_MACHINE = 1, USAGE = 2, INTERNAL = 3, INTERRUPTED = 130;
+/** Exit codes (DESIGN.md, 5), beside those of `exit_code.ts`. */
+const LEFT = 0, NO_MACHINE = 1;
 
 /** The first device is there, the next ones follow. */
 const FIRST_SLOT = 4;
@@ -56,16 +59,15 @@ function slotOf(at: number): string {
 function qemuDevices(devices: readonly ServedDevice[]): string[] {
   return devices.flatMap(({ path }, at) => [
     "-device",
-    JSON.stringify({
-      driver: "vfio-user-pci",
-      addr: `${slotOf(at)}.0`,
-      socket: { path, type: "unix" },
-      "x-msg-timeout": 60_000,
-    }),
+    JSON.stringify(vfioUserPci(path, { addr: `${slotOf(at)}.0` })),
   ]);
 }
 
-async function boot(command: VmCommand, devices: readonly ServedDevice[]): Promise<Vm> {
+async function boot(
+  command: VmCommand,
+  devices: readonly ServedDevice[],
+  signal: AbortSignal,
+): Promise<Vm> {
   const { iommu, accelerator, network, memoryMib, cpus } = command;
   const listener = new TerminalListener(stderr);
   try {
@@ -80,7 +82,7 @@ async function boot(command: VmCommand, devices: readonly ServedDevice[]): Promi
         modules: iommu === "none" ? [] : ["vfio_iommu_type1 allow_unsafe_interrupts=1", "vfio-pci"],
         programs: [PCI_AGENT],
       },
-    }, { network, listener });
+    }, { network, listener, signal });
   } finally {
     listener.end();
   }
@@ -180,25 +182,28 @@ async function run(
     ? null
     : await open(describe(command, args), observation, command.dashboard);
   if (onlooker !== null) stderr.write(`dashboard ${onlooker.link}\n`);
-  const folder = await Deno.makeTempDir({ prefix: "viaduct-" });
+  const folder = new OwnFolder("viaduct-");
   let serving: ServingThread | null = null;
+  let booting: Promise<Vm> | null = null;
   let vm: Vm | null = null;
-  let interrupted = false;
+  const interrupted = new AbortController();
+  const { signal } = interrupted;
   const interrupt = () => {
     // Who asks twice has waited long enough.
-    if (interrupted) Deno.exit(INTERRUPTED);
-    interrupted = true;
-    Deno.removeSync(folder, { recursive: true });
-    void Promise.all([vm?.stop(), onlooker?.close()]).finally(() => Deno.exit(INTERRUPTED));
+    if (signal.aborted) Deno.exit(INTERRUPTED);
+    interrupted.abort();
+    folder.remove();
+    void Promise.allSettled([booting, vm?.stop(), onlooker?.close()])
+      .finally(() => Deno.exit(INTERRUPTED));
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, interrupt);
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, interrupt);
   }
   try {
     serving = await startServing({
       devices: located,
       firstEndpoint: requesterId(0, FIRST_SLOT),
-      socketDir: folder,
+      socketDir: folder.path,
       spin: "auto",
       messages: null,
     }, onlooker === null ? null : observation);
@@ -206,13 +211,18 @@ async function run(
     serving.ended.catch((error: Error) => {
       stderr.write(`The thread of the devices failed: ${error.message}\n`);
     });
-    vm = await boot(command, serving.devices);
+    booting = boot(command, serving.devices, signal);
+    vm = await booting;
     stderr.write(await introduction(vm, serving.devices));
     await converse(vm);
-    return interrupted ? INTERRUPTED : LEFT;
+    return signal.aborted ? INTERRUPTED : LEFT;
+  } catch (error) {
+    // What fails now is the consequence.
+    if (signal.aborted) return INTERRUPTED;
+    throw error;
   } finally {
     serving?.stop();
-    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    await folder.close();
     await onlooker?.close();
   }
 }
@@ -225,17 +235,11 @@ async function exitCode(
     const command = parseVmCommand(args, NAMES, (text) => stdout.write(text));
     return command === null ? LEFT : await run(command, args, open);
   } catch (error) {
-    if (error instanceof UsageError) {
-      stderr.write(`${error.message}\nSee deno task vm --help\n`);
-      return USAGE;
-    }
     if (error instanceof VmError || error instanceof GuestError) {
       stderr.write(`${error.message}\n`);
       return NO_MACHINE;
     }
-    const what = error instanceof ServingError ? error.message : describeError(error);
-    stderr.write(`Internal error of the virtual machine: ${what}\n`);
-    return INTERNAL;
+    return tellFailure({ task: "vm", culprit: "the virtual machine", stderr }, error);
   }
 }
 

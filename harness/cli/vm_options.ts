@@ -3,9 +3,10 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Command, Option } from "@commander-js/extra-typings";
+import { readCommandLine } from "./command_line.ts";
 import { DASHBOARD_FLAG, dashboardPort, withPort } from "./dashboard_port.ts";
-import { UsageError } from "./usage_error.ts";
+import { integer } from "./integer.ts";
 
 /** A command line that makes sense. */
 export interface VmCommand {
@@ -21,14 +22,6 @@ export interface VmCommand {
 }
 
 const DEFAULT_MEMORY_MIB = 512;
-
-function integer(what: string, least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`${what} is an integer from ${least} to ${most}.`);
-  };
-}
 
 function collect(device: string, before: readonly string[]): readonly string[] {
   return [...before, device];
@@ -88,18 +81,8 @@ export function parseVmCommand(
   names: readonly string[],
   print: (text: string) => void,
 ): VmCommand | null {
-  const parser = command(names).exitOverride().configureOutput({
-    writeOut: print,
-    // What goes wrong is thrown, and printed once, by whoever catches it.
-    writeErr: () => {},
-  });
-  try {
-    parser.parse(args.map(withPort), { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return null;
-    throw new UsageError(error.message.replace(/^error: /, ""));
-  }
+  const parser = command(names);
+  if (readCommandLine(parser, args.map(withPort), print) === "help") return null;
   const flags = parser.opts();
   return {
     devices: flags.device.length === 0 ? ["edu"] : flags.device,

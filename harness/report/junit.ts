@@ -12,7 +12,7 @@ import type { Summary } from "./reporter.ts";
  * Text for XML 1.0, in elements and attributes. What no XML document may hold
  * (XML 1.0, 2.2: control characters, halves of surrogate pairs) is spelled out.
  */
-export function xmlText(text: string): string {
+function xmlText(text: string): string {
   let escaped = "";
   for (const character of text) {
     const code = character.codePointAt(0)!;

@@ -16,7 +16,7 @@ import { UsageError } from "../cli/usage_error.ts";
 const LOAD_MS = 10_000;
 
 /** Where scenarios live that are named without a path. */
-export const DEFAULT_FOLDER: string = fromFileUrl(new URL("../scenarios", import.meta.url));
+const DEFAULT_FOLDER = fromFileUrl(new URL("../scenarios", import.meta.url));
 
 /** Whether an argument names a file or folder, and no scenario. */
 function isPath(argument: string): boolean {
@@ -71,7 +71,7 @@ export interface Catalog {
 
 /** Options of {@linkcode loadCatalog}. */
 export interface CatalogOptions {
-  /** Instead of {@linkcode DEFAULT_FOLDER}. */
+  /** Instead of `harness/scenarios`. */
   readonly folder?: string;
   /** Milliseconds for each file. */
   readonly loadMs?: number;

@@ -45,7 +45,7 @@ export interface PlanOptions {
 }
 
 /** The seed of repeat `repeat`, from 0. The first is the seed itself, so that a run is repeated by naming its seed. */
-export function repeatSeed(seed: number, repeat: number): number {
+function repeatSeed(seed: number, repeat: number): number {
   return repeat === 0 ? seed : mixSeed(seed, "repeat", repeat);
 }
 

@@ -39,10 +39,14 @@ export interface RunContextOptions {
   /** Who watches the run, if anybody does. */
   readonly watch?: RunWatch | null;
   readonly emit: (event: RunEvent) => void;
+  /** Called when a step has begun, and when it has ended. */
+  readonly onStep?: () => void;
 }
 
 /** A step as the trace shows it, in scenario time. */
 export interface StepSpan {
+  /** Which it is, by beginnings, from 0. */
+  readonly step: number;
   readonly name: string;
   readonly startNs: number;
   readonly endNs: number;
@@ -65,6 +69,7 @@ export class RunContext implements ScenarioContext {
   readonly #machine: Machine;
   readonly #watch: RunWatch | null;
   readonly #emit: (event: RunEvent) => void;
+  readonly #onStep: () => void;
   /** Follows promises, so that steps that run at the same time nest each in its own parent. */
   readonly #path = new AsyncLocalStorage<readonly string[]>();
   #steps = 0;
@@ -79,6 +84,7 @@ export class RunContext implements ScenarioContext {
     this.#machine = options.machine;
     this.#watch = options.watch ?? null;
     this.#emit = options.emit;
+    this.#onStep = options.onStep ?? (() => {});
     this.iommu = options.machine.iommu;
     this.memory = options.machine.memory;
     const { clock } = options.machine;
@@ -129,6 +135,7 @@ export class RunContext implements ScenarioContext {
     const step = this.#steps++;
     name = String(name);
     this.#emit({ kind: "step", step, name, depth: outer.length });
+    this.#onStep();
     const started = performance.now();
     const startNs = this.clock.nowNs;
     let ok = false;
@@ -139,7 +146,8 @@ export class RunContext implements ScenarioContext {
     } finally {
       const durationMs = performance.now() - started;
       this.#emit({ kind: "step-end", step, ok, durationMs });
-      this.spans.push({ name, startNs, endNs: this.clock.nowNs, ok, durationMs });
+      this.spans.push({ step, name, startNs, endNs: this.clock.nowNs, ok, durationMs });
+      this.#onStep();
     }
   }
 

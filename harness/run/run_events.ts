@@ -25,6 +25,10 @@ export type RunEvent =
     readonly detail?: string;
   }
   | { readonly kind: "log"; readonly message: string }
+  /** What went wrong beside checks, as it is known: the run may not come to its own end. */
+  | { readonly kind: "error"; readonly text: string }
+  /** The file that the run's guest prints its console to. */
+  | { readonly kind: "console"; readonly path: string }
   | { readonly kind: "progress"; readonly done: number; readonly total: number }
   | { readonly kind: "trace"; readonly events: readonly ChromeEvent[] }
   | { readonly kind: "messages"; readonly messages: readonly MessageEvent[] }
@@ -49,6 +53,6 @@ export interface RunEnd {
   readonly kind: "end";
   readonly durationMs: number;
   readonly metrics: Metrics;
-  /** What went wrong beside checks, first the one the report leads with. */
+  /** What went wrong beside checks, first the one the report leads with: all that was told, and the rest. */
   readonly errors: readonly string[];
 }

@@ -12,7 +12,8 @@ export type RunOutcome =
   | { readonly kind: "ended" }
   /** Its process has gone. */
   | { readonly kind: "died"; readonly how: string }
-  | { readonly kind: "timed-out"; readonly timeoutMs: number }
+  /** `console` is what its guest printed last; empty without one. */
+  | { readonly kind: "timed-out"; readonly timeoutMs: number; readonly console?: string }
   /** It wrote something with the runner's nonce that the runner did not ask for. */
   | { readonly kind: "garbled"; readonly line: string }
   | { readonly kind: "interrupted" };
@@ -21,6 +22,7 @@ export type RunOutcome =
 const MAX_CHECKS = 10_000;
 const MAX_STEPS = 10_000;
 const MAX_LOG = 1000;
+const MAX_ERRORS = 100;
 const MAX_OUTPUT = 64 * 1024;
 
 /** Keeps the last lines and counts those that went. */
@@ -58,6 +60,8 @@ export class RunRecord {
   readonly #log = new Tail();
   #output = "";
   #printedPast = false;
+  readonly #errors: string[] = [];
+  #consoleLog: string | null = null;
   #end: RunEnd | null = null;
   #begun = false;
 
@@ -76,6 +80,11 @@ export class RunRecord {
   /** Whether anything of the scenario may have run. */
   get begun(): boolean {
     return this.#begun;
+  }
+
+  /** The file of its guest's console; null without one. */
+  get consoleLog(): string | null {
+    return this.#consoleLog;
   }
 
   /** Takes one event. Progress and traces are not kept. */
@@ -113,6 +122,12 @@ export class RunRecord {
       case "log":
         this.#log.push(event.message);
         break;
+      case "error":
+        if (this.#errors.length < MAX_ERRORS) this.#errors.push(event.text);
+        break;
+      case "console":
+        this.#consoleLog = event.path;
+        break;
       case "end":
         this.#end = event;
         break;
@@ -132,8 +147,11 @@ export class RunRecord {
     switch (outcome.kind) {
       case "interrupted":
         return "Interrupted";
-      case "timed-out":
-        return `Timed out after ${outcome.timeoutMs} ms${where}`;
+      case "timed-out": {
+        const late = `imed out after ${outcome.timeoutMs} ms${where}`;
+        const before = this.#errors[0]?.split("\n", 1)[0];
+        return before === undefined ? `T${late}` : `${before}; then t${late}`;
+      }
       case "died":
         return `Ended its process (${outcome.how})${where}`;
       case "garbled":
@@ -157,6 +175,13 @@ export class RunRecord {
     return null;
   }
 
+  #allErrors(outcome: RunOutcome): readonly string[] {
+    if (this.#end !== null) return this.#end.errors;
+    const printed = outcome.kind === "timed-out" ? outcome.console ?? "" : "";
+    if (printed === "") return this.#errors;
+    return [...this.#errors, `The end of the guest's console:\n${printed}`];
+  }
+
   /** The report of the run. `timeoutMs` is what `--timeout` said, or null. */
   report(outcome: RunOutcome, timeoutMs: number | null): RunReport {
     const elapsed = this.nowMs() - this.startedMs;
@@ -171,7 +196,7 @@ export class RunRecord {
       : "failed";
     const log = this.#log.lines();
     if (this.#checksLeftOut > 0) log.push(`(${this.#checksLeftOut} further checks left out)`);
-    const errors = this.#end?.errors ?? [];
+    const errors = this.#allErrors(outcome);
     const { entry, mode, via, variant, seed } = this.run;
     return {
       scenario: entry.name,

@@ -39,6 +39,31 @@ Deno.test("RunRecord.report() passes a run that ended with nothing wrong", () =>
   });
 });
 
+Deno.test("RunRecord.report() of a run that does not come to its end has the errors it told, and its guest's console", () => {
+  const { record: r } = record();
+  r.event({ kind: "console", path: "/tmp/x/console.log" });
+  assertEquals(r.consoleLog, "/tmp/x/console.log");
+  const console = "Kernel panic";
+  const late = r.report({ kind: "timed-out", timeoutMs: 5, console }, null);
+  assertEquals(late.reason, "Timed out after 5 ms");
+  assertEquals(late.errors, ["The end of the guest's console:\nKernel panic"]);
+
+  r.event({ kind: "error", text: "Threw Error: lost\n  at x" });
+  const both = r.report({ kind: "timed-out", timeoutMs: 5, console }, null);
+  assertEquals(both.reason, "Threw Error: lost; then timed out after 5 ms");
+  assertEquals(both.errors, ["Threw Error: lost\n  at x", ...late.errors!]);
+  assertEquals(r.report({ kind: "died", how: "exit code 1" }, null).errors, [both.errors![0]!]);
+
+  r.event({ ...END, errors: ["Gone", "Threw Error: lost\n  at x"] });
+  assertEquals(r.report(ENDED, null).errors, ["Gone", "Threw Error: lost\n  at x"]);
+});
+
+Deno.test("RunRecord.report() keeps the first errors of a run without end", () => {
+  const { record: r } = record();
+  for (let at = 0; at < 1000; at++) r.event({ kind: "error", text: `${at}` });
+  assertEquals(r.report({ kind: "died", how: "exit code 1" }, null).errors?.length, 100);
+});
+
 Deno.test("RunRecord.report() leads with an error, then with checks, then with stray output", () => {
   const { record: r } = record();
   r.print("stdout", "x");

@@ -5,22 +5,14 @@
  */
 
 import * as v from "valibot";
+import type { EndpointMetrics } from "../../core/observe/counters.ts";
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
 import { type Variant, VARIANTS } from "../via/variant.ts";
 
 /** The counters of all the machine's endpoints together. */
-export interface Metrics {
-  readonly translations: number;
-  readonly iotlbHits: number;
-  readonly iotlbMisses: number;
-  readonly faults: number;
-  readonly pageRequests: number;
-  readonly invalidations: number;
-  readonly dmaReadBytes: number;
-  readonly dmaWriteBytes: number;
-}
+export type Metrics = EndpointMetrics;
 
-/** The names of {@linkcode Metrics}, in the order of reports. */
+/** The names of {@linkcode Metrics}, in the order of reports and of `Counter`. */
 export const METRIC_NAMES: readonly (keyof Metrics)[] = [
   "translations",
   "iotlbHits",
@@ -122,8 +114,7 @@ export const MetricsSchema: v.GenericSchema<Metrics> = v.strictObject({
   dmaWriteBytes: count,
 });
 
-/** Checks {@linkcode CheckReport}. */
-export const CheckSchema: v.GenericSchema<CheckReport> = v.strictObject({
+const CheckSchema: v.GenericSchema<CheckReport> = v.strictObject({
   name: v.string(),
   ok: v.boolean(),
   detail: v.exactOptional(v.string()),

@@ -7,6 +7,7 @@
 
 import type { ChromeEvent } from "../export/chrome_event.ts";
 import { startChild } from "../child/child_start.ts";
+import { consoleTail } from "../vm/console_log.ts";
 import type { ChildProcess } from "../child/child_process.ts";
 import type { ObserveRequest } from "../observe/observation.ts";
 import type { PlannedRun } from "./plan.ts";
@@ -17,6 +18,9 @@ import type { RunReport } from "./run_report.ts";
 
 /** Processes that may go before a run has begun in them, until that is the run's own failure. */
 const TRIES = 3;
+
+/** Lines of a guest's console in the report of a run that timed out. */
+const CONSOLE_LINES = 25;
 
 /** What the runner tells while it works. */
 export interface RunnerListener {
@@ -44,6 +48,8 @@ export interface RunnerOptions {
   readonly trace: "on" | "off";
   /** Whether messages of the via's protocol are told; off unless told. */
   readonly messages?: "on" | "off";
+  /** Whether what a via lacks may be fetched; it may unless told. */
+  readonly network?: "allowed" | "never";
   readonly listener: RunnerListener;
   /** Why a run cannot be made here, or null. Such runs are skipped. */
   readonly skip?: (run: PlannedRun) => string | null;
@@ -148,7 +154,12 @@ export class Runner {
         outcome ??= why;
         child.kill();
       };
-      const timer = setTimeout(() => condemn({ kind: "timed-out", timeoutMs: limit }), limit);
+      const timer = setTimeout(() => {
+        // The guest's files end with the process that is ended for it.
+        const { consoleLog } = record;
+        const console = consoleLog === null ? "" : consoleTail(consoleLog, CONSOLE_LINES);
+        condemn({ kind: "timed-out", timeoutMs: limit, console });
+      }, limit);
       const settle = (end: RunOutcome): void => {
         clearTimeout(timer);
         child.listener = null;
@@ -206,6 +217,7 @@ export class Runner {
         seed: run.seed,
         trace: this.#options.trace,
         messages: this.#options.messages ?? "off",
+        ...(this.#options.network === undefined ? {} : { network: this.#options.network }),
         ...(observe === null ? {} : { observe }),
       });
     });

@@ -3,18 +3,20 @@
  * @module
  */
 
-import type { Terminal } from "../cli/terminal.ts";
 import { TerminalListener } from "../vm/fetch/terminal_listener.ts";
 import { guestImage } from "../vm/image/guest_image.ts";
 import { qemuCommand, type VmFiles } from "../vm/qemu.ts";
 import { VmError } from "../vm/vm_error.ts";
 import { modulesFor } from "../vm/vm_options.ts";
+import type { PrepareOptions } from "./prepare.ts";
 import { qemuImage } from "./qemu_vm.ts";
 
-/** Why this machine cannot run them, with the command that mends it; null when it can. */
-export async function missingForQemu(terminal: Terminal): Promise<string | null> {
+/** Why this machine cannot run them, with the command that mends it; null when it can. @throws the signal's reason when it is aborted */
+export async function missingForQemu(
+  { terminal, network, signal }: PrepareOptions,
+): Promise<string | null> {
   const listener = new TerminalListener(terminal);
-  const files: VmFiles = { network: "allowed", listener };
+  const files: VmFiles = { network, listener, signal };
   try {
     await qemuCommand(files);
     for (const iommu of ["none", "intel", "virtio"] as const) {

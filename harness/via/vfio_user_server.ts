@@ -21,7 +21,8 @@ import {
   Reactor,
   type UnixStream,
 } from "../../protocols/linux/mod.ts";
-import { describeError } from "../run/describe_error.ts";
+import { thrownName } from "../../core/thrown.ts";
+import { describeBriefly, describeError } from "../run/describe_error.ts";
 import { JsonLines, MAX_LINE } from "./json_lines.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { removeDirectory } from "./remove_directory.ts";
@@ -176,8 +177,7 @@ function answer(id: number, outcome: Pick<ControlReply, "result" | "error">): vo
 }
 
 function failure(error: unknown): Pick<ControlReply, "error"> {
-  if (error instanceof Error) return { error: { name: error.name, message: error.message } };
-  return { error: { name: "Error", message: describeError(error) } };
+  return { error: { name: thrownName(error), message: describeBriefly(error) } };
 }
 
 function take(line: string): void {

@@ -9,6 +9,8 @@ import { type GuestExit, GuestProcess } from "./guest_process.ts";
 import {
   AGENT_LINE_LIMIT,
   AGENT_VERSION,
+  type AgentOperation,
+  type AgentRequest,
   COMMAND_LIMIT,
   parseAgentLine,
 } from "./guest_protocol.ts";
@@ -169,8 +171,10 @@ export class Guest {
       throw this.#error("reset", `Cannot run ${JSON.stringify(command)}: the guest is starting`);
     }
     const id = this.#nextId++;
-    const send = (request: object): void =>
-      this.#socket.send(JSON.stringify({ boot, id, ...request }));
+    const send = (operation: AgentOperation): void => {
+      const request: AgentRequest = { boot, id, ...operation };
+      this.#socket.send(JSON.stringify(request));
+    };
     const process = new GuestProcess(command, {
       stdin: (data) => send({ op: "stdin", data }),
       close: () => send({ op: "close" }),

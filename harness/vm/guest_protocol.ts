@@ -55,15 +55,15 @@ const AgentLine = v.variant("kind", [
 /** What the agent says. */
 export type AgentMessage = v.InferOutput<typeof AgentLine>;
 
-/** What the agent is asked. `boot` is the number of its hello. */
-export type AgentRequest =
-  & { readonly boot: number; readonly id: number }
-  & (
-    | { readonly op: "start"; readonly command: string }
-    | { readonly op: "stdin"; readonly data: string }
-    | { readonly op: "close" }
-    | { readonly op: "signal"; readonly signal: number }
-  );
+/** What the agent is asked to do with a process. */
+export type AgentOperation =
+  | { readonly op: "start"; readonly command: string }
+  | { readonly op: "stdin"; readonly data: string }
+  | { readonly op: "close" }
+  | { readonly op: "signal"; readonly signal: number };
+
+/** A line to the agent. `boot` is the number of its hello, `id` that of the process. */
+export type AgentRequest = { readonly boot: number; readonly id: number } & AgentOperation;
 
 /** A line of the agent, or null when it is none: a guest's kernel can do what it likes. */
 export function parseAgentLine(line: string): AgentMessage | null {

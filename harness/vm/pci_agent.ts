@@ -9,9 +9,6 @@ import { errnoName } from "../../protocols/linux/errno.ts";
 import type { Guest } from "./guest.ts";
 import type { GuestProcess } from "./guest_process.ts";
 
-/** How the program reaches a function: Linux's VFIO, or sysfs and /dev/mem. */
-export type PciWay = "vfio" | "sysfs";
-
 /** Linux refused what the program was asked for. */
 export class PciAgentError extends Error {
   override readonly name = "PciAgentError";

@@ -31,6 +31,8 @@ export interface VmFiles {
   /** Whether the network may be used. */
   readonly network: "allowed" | "never";
   readonly listener: FetchListener;
+  /** Breaks fetching and building off, at once: what was downloaded is gone on with another time. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Major and minor from what `--version` prints, or null. */
@@ -56,6 +58,7 @@ export async function qemuCommand(files: VmFiles): Promise<QemuCommand> {
     lock: await readLock(),
     network: files.network === "never" ? "never" : "pinned",
     listener: files.listener,
+    signal: files.signal,
   });
   return await fetchedCommand(folder);
 }

@@ -79,7 +79,10 @@ export class Vm implements AsyncDisposable {
     });
   }
 
-  /** Fetches what is missing, boots, and waits for the agent. @throws {VmError | GuestError} */
+  /**
+   * Fetches what is missing, boots, and waits for the agent.
+   * @throws {VmError | GuestError}; the reason of `files.signal` when that is aborted: nothing is left then
+   */
   static async start(
     options: VmOptions = {},
     files: VmFiles = { network: "allowed", listener: SILENT },
@@ -87,9 +90,14 @@ export class Vm implements AsyncDisposable {
     const qemu = await qemuCommand(files);
     const image = await guestImage({ ...options.image, modules: modulesFor(options) }, files);
     const paths = vmPaths(await Deno.makeTempDir({ prefix: "viaduct-vm-" }));
+    options.onConsole?.(paths.consoleLog);
     const began = performance.now();
     let process: Supervised | null = null;
+    const { signal } = files;
+    const breakOff = (): void => process?.kill("SIGKILL");
+    signal?.addEventListener("abort", breakOff);
     try {
+      signal?.throwIfAborted();
       const sockets = listen(options, paths);
       process = new Supervised(
         qemu.program,
@@ -112,13 +120,21 @@ export class Vm implements AsyncDisposable {
       process?.kill("SIGKILL");
       await process?.ended;
       await removeFolder(paths.folder);
+      signal?.throwIfAborted();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", breakOff);
     }
   }
 
   /** QEMU's process ID. */
   get pid(): number {
     return this.#process.pid;
+  }
+
+  /** The file of the console's log. */
+  get consoleLog(): string {
+    return this.#paths.consoleLog;
   }
 
   /** The last lines of the guest's console. */

@@ -33,6 +33,8 @@ export interface VmOptions {
   readonly bootTimeoutMs?: number;
   /** Milliseconds without a sign of life after which a guest that should be at work counts as hung; 20 000 unless told. */
   readonly silenceMs?: number;
+  /** Gets the file of the console's log before the boot: it ends with the machine. */
+  readonly onConsole?: (path: string) => void;
   /** `interactive` gives a shell on the console, which is then {@linkcode Vm.console}. */
   readonly console?: "log" | "interactive";
 }

@@ -108,7 +108,11 @@ Deno.test("attach SOCKET peek and poke reach registers, and switch Memory Space 
     assertEquals((await attach(path, "peek", "config", "0x2", "2")).stdout, "0x5678\n");
     const table = await attach(path, "peek", "bar2", "0x0", "--count", "3");
     assertEquals(table.stdout, "0x0: 0x22220000\n0x4: 0x22220004\n0x8: 0x22220008\n");
-    assertMatch(table.stderr, /^Memory Space was off .* bar2 did not answer: switched on .*\n$/);
+    const note = (bar: string): string =>
+      `${bar} does not answer, Memory Space is off (command register 0x0000): on for this command ` +
+      "alone\n";
+    assertEquals(table.stderr, note("bar2"));
+    assertEquals((await attach(path, "poke", "bar0", "0x10", "7", "8")).stderr, note("bar0"));
     // It is off again.
     assertEquals((await attach(path, "peek", "config", "4", "2")).stdout, "0x0000\n");
     assertEquals((await attach(path, "poke", "config", "4", "6", "2")).code, 0);
@@ -116,6 +120,26 @@ Deno.test("attach SOCKET peek and poke reach registers, and switch Memory Space 
     assertEquals([poke.code, poke.stdout, poke.stderr], [0, "", ""]);
     assertEquals((await attach(path, "peek", "bar0", "16", "8")).stdout, "0x123456789abcdef0\n");
     assertEquals((await attach(path, "peek", "config", "4", "2")).stdout, "0x0006\n");
+  });
+});
+
+Deno.test("attach SOCKET peek and poke take a region's index for its name", async () => {
+  await withRemote(async ({ path }) => {
+    assertEquals((await attach(path, "peek", "7", "0")).stdout, "0x56781234\n");
+    assertEquals((await attach(path, "peek", "0x7", "2", "2")).stdout, "0x5678\n");
+    assertEquals((await attach(path, "poke", "7", "4", "6", "2")).code, 0);
+    const poke = await attach(path, "poke", "0", "0x10", "0x1234", "8");
+    assertEquals([poke.code, poke.stdout, poke.stderr], [0, "", ""]);
+    assertEquals((await attach(path, "peek", "bar0", "16", "8")).stdout, "0x0000000000001234\n");
+    for (
+      const [index, name] of [["1", "bar1"], ["9", "region9"], ["4294967295", "region4294967295"]]
+    ) {
+      const { code, stderr } = await attach(path, "peek", index!, "0");
+      assertEquals(code, 2);
+      assertEquals(stderr, `The device has no region ${name}; it has bar0, bar2, config\n`);
+    }
+    const help = (await attach(path, "peek", "--help")).stdout;
+    assertMatch(help, /vga,\s+or\s+an\s+index/);
   });
 });
 
@@ -146,6 +170,7 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [["info", "more"], /too many arguments/],
   [["peek"], /missing required argument 'REGION'/],
   [["peek", "bar7", "0"], /A region is one of bar0, .*did you mean bar0/],
+  [["peek", "4294967296", "0"], /A region is one of bar0, .*, vga, or its index/],
   [["peek", "bar0", "-1"], /An offset is a number of bytes/],
   [["peek", "bar0", "0", "--size", "4"], /unknown option '--size'/],
   [["peek", "bar0", "1.5"], /An offset is a number of bytes, like 64 or 0x40/],

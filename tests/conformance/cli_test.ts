@@ -134,6 +134,7 @@ Deno.test("without --seed one is drawn, and printed", async () => {
 const BAD: readonly (readonly [string, RegExp])[] = [
   ["fails", /^3 of 4 checks failed: compare > bytes$/],
   ["throws", /^Threw Error: boom/],
+  ["hides", /^Threw a value that cannot be shown$/],
   ["loops", /^Timed out after 300 ms in step "looping"$/],
   ["waits", /^Timed out after 300 ms in step "waiting"$/],
   ["exits", /^Ended its process \(exit code 0\) in step "exiting"$/],
@@ -367,6 +368,11 @@ const UNLOADABLE: readonly (readonly [string, string, RegExp])[] = [
   ["syntax", "export default {", /Cannot load .*syntax\.ts: .*/],
   ["exiting", "Deno.exit(0);", /exiting\.ts: it ended its process \(exit code 0\)/],
   ["throwing", "throw new Error('at once');", /throwing\.ts: at once/],
+  [
+    "hiding",
+    "throw Object.defineProperty(new Error('x'), 'message', { get: () => { throw 1; } });",
+    /hiding\.ts: a value that cannot be shown/,
+  ],
   ["empty", "export const a = 1;", /empty\.ts: it has no default export made by scenario\(\)/],
   [
     "odd",
@@ -493,6 +499,181 @@ Deno.test("--html is written as well when Ctrl-C has ended the runs", async () =
     const page = await Deno.readTextFile(html);
     assertStringIncludes(page, "<title>interrupted: 0 passed, 0 failed, 3 skipped");
     assertStringIncludes(page, "3 runs skipped: Interrupted");
+  });
+});
+
+/** The command in a shell: `SCENARIO` of the script is the program with its arguments. */
+async function shell(script: string, ...args: string[]): Promise<Result> {
+  const program = `${Deno.execPath()} run --allow-all --quiet harness/cli/scenario.ts "$@"`;
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-c", script.replaceAll("SCENARIO", program), "bash", "--via", "direct", ...args],
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+Deno.test("--json /dev/stdout is all that a pipe gets; what the reporter says goes to stderr", async () => {
+  const result = await run(...fixture("passes"), "--json", "/dev/stdout");
+  assertEquals(result.code, 0, result.stderr);
+  assertEquals(v.parse(ReportSchema, JSON.parse(result.stdout)).totals.passed, 2);
+  assertMatch(result.stderr, /^ *passes /m);
+});
+
+Deno.test("--json /dev/stdout appends where stdout is appended to", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "log");
+    await Deno.writeTextFile(file, "what was there\n");
+    const args = [...fixture("passes"), "--json", "/dev/stdout"];
+    const result = await shell(`SCENARIO >>${file}`, ...args);
+    assertEquals(result.code, 0, result.stderr);
+    const text = await Deno.readTextFile(file);
+    assertMatch(text, /^what was there\n{/);
+    v.parse(ReportSchema, JSON.parse(text.slice(text.indexOf("{"))));
+  });
+});
+
+Deno.test("every output goes into a pipe that somebody reads", async () => {
+  await withFolder(async (folder) => {
+    const names = ["json", "junit", "html", "trace", "messages"];
+    // Named pipes and `>(…)` at once; what `>(…)` wrote is there when its last reader has ended.
+    const script = `mkfifo ${folder}/json; cat ${folder}/json >${folder}/json.out & ` +
+      `SCENARIO --json ${folder}/json ${
+        names.slice(1).map((name) => `--${name} >(cat >${folder}/${name}.out)`).join(" ")
+      } | cat >/dev/null; code=\${PIPESTATUS[0]}; wait; exit $code`;
+    const result = await shell(
+      script,
+      "edu-identify",
+      ...["--mode", "remap", "--via", "vfio-user", "--variant", "none"],
+    );
+    assertEquals(result.code, 0, result.stderr);
+    const read = (name: string) => Deno.readTextFile(join(folder, `${name}.out`));
+    v.parse(ReportSchema, JSON.parse(await read("json")));
+    assertMatch(await read("junit"), /<\/testsuites>\n$/);
+    assertMatch(await read("html"), /<\/html>\n$/);
+    assert(JSON.parse(await read("trace")).traceEvents.length > 0);
+    assertStringIncludes(await read("messages"), "VERSION");
+  });
+});
+
+Deno.test("an output that cannot be written is told at the end, exits with 3, and costs no other", async () => {
+  await withFolder(async (folder) => {
+    const names = ["json", "junit", "html", "trace", "messages"];
+    for (const full of names) {
+      const args = names.flatMap((name) => [
+        `--${name}`,
+        name === full ? "/dev/full" : join(folder, `${full}.${name}`),
+      ]);
+      const via = ["--mode", "remap", "--via", "vfio-user", "--variant", "none"];
+      const result = await run("edu-identify", ...via, ...args);
+      assertEquals(result.code, 3, result.stderr);
+      assertMatch(result.stdout, /^ *edu-identify /m);
+      const failed = `Cannot write all of --${full} /dev/full: No space left on device`;
+      assertStringIncludes(result.stderr, failed);
+      assert(!/Internal|\n {4}at /.test(result.stderr), result.stderr);
+      for (const name of names.filter((name) => name !== full)) {
+        const { size } = await Deno.stat(join(folder, `${full}.${name}`));
+        assert(size > 0, `--${name} beside --${full} /dev/full`);
+      }
+    }
+  });
+});
+
+Deno.test("a pipe that nobody reads from exits with 2, at once", async () => {
+  await withFolder(async (folder) => {
+    const pipe = join(folder, "pipe");
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    const result = await run(...fixture("passes"), "--json", pipe);
+    assertEquals(result.code, 2, result.stderr);
+    assertStringIncludes(
+      result.stderr,
+      `Cannot write --json ${pipe}: nobody reads from this pipe; start its reader first`,
+    );
+  });
+});
+
+Deno.test("Ctrl-C ends the wait for a reader that does not read", async () => {
+  await withFolder(async (folder) => {
+    const pipe = join(folder, "pipe");
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    // The shell holds the pipe open and reads nothing of it; the report does not fit into it.
+    const script =
+      `exec 3<>${pipe}; SCENARIO --json ${pipe} --junit ${folder}/r.xml --repeat 150 & ` +
+      `echo $!; wait $!`;
+    const process = new Deno.Command("bash", {
+      args: [
+        "-c",
+        script.replace(
+          "SCENARIO",
+          `${Deno.execPath()} run --allow-all --quiet harness/cli/scenario.ts "$@"`,
+        ),
+        ...["bash", "--via", "direct", ...fixture("passes"), "--reporter", "tap"],
+      ],
+      cwd: ROOT,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    let seen = "";
+    // tap's last point: the files come after it.
+    while (!/^ok 300 /m.test(seen)) {
+      const { done, value } = await reader.read();
+      assert(!done, seen);
+      seen += value;
+    }
+    const watcher = Deno.watchFs(folder);
+    if ((await Deno.stat(join(folder, "r.xml"))).size === 0) {
+      for await (const event of watcher) {
+        if (event.kind === "modify" && event.paths[0]!.endsWith("r.xml")) break;
+      }
+    } else watcher.close();
+    Deno.kill(Number(/^\d+/.exec(seen)![0]), "SIGTERM");
+    await reader.cancel();
+    const stderr = await new Response(process.stderr).text();
+    assertEquals((await process.status).code, 130, stderr);
+    assertStringIncludes(
+      stderr,
+      `Cannot write all of --json ${pipe}: its reader did not take all of it`,
+    );
+  });
+});
+
+Deno.test("two outputs that are one file by a link exit with 2", async () => {
+  await withFolder(async (folder) => {
+    const [a, b, hard] = ["a", "b", "hard"].map((name) => join(folder, name));
+    await Deno.symlink(a!, b!);
+    for (let round = 0; round < 2; round++) {
+      const result = await run(...fixture("passes"), "--trace", a!, "--json", b!);
+      assertEquals(result.code, 2, result.stderr);
+      assertStringIncludes(
+        result.stderr,
+        `Cannot write --trace ${a}: --json writes to the same file; name another`,
+      );
+      if (round === 0) {
+        assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["b"]);
+        await Deno.writeTextFile(a!, "kept");
+      } else assertEquals(await Deno.readTextFile(a!), "kept");
+    }
+    await Deno.link(a!, hard!);
+    const result = await run(...fixture("passes"), "--trace", a!, "--json", hard!);
+    assertEquals(result.code, 2, result.stderr);
+  });
+});
+
+Deno.test("a command that is refused leaves no file that it has made, and the others as they were", async () => {
+  await withFolder(async (folder) => {
+    const [fresh, old] = ["fresh.json", "old.html"].map((name) => join(folder, name));
+    await Deno.writeTextFile(old!, "kept");
+    const files = ["--json", fresh!, "--html", old!];
+    const refused = [["--trace", "/nope/x"], ["--dashboard"]];
+    for (const more of refused) {
+      const result = await run(...fixture("passes"), ...files, ...more);
+      assertEquals(result.code, 2, result.stderr);
+      assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["old.html"]);
+      assertEquals(await Deno.readTextFile(old!), "kept");
+    }
   });
 });
 

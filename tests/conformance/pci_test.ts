@@ -299,6 +299,104 @@ Deno.test("PciFunction.barRead64() goes to a device that tells 8 bytes from two 
   assertEquals(device.log, []);
 });
 
+/** A device that answers reads by `answer`, whatever that gives: it need not be TypeScript. */
+function answering(answer: () => unknown) {
+  class Answering extends FakeDevice {
+    override barRead(): number {
+      return answer() as number;
+    }
+    barRead64(): bigint {
+      return answer() as bigint;
+    }
+    barWrite64(): void {}
+  }
+  const hosted = hostDevice(new Answering({ type: "odd" }));
+  command(hosted.fn, MEMORY);
+  return hosted;
+}
+
+function thrower(): never {
+  throw 1;
+}
+
+function revokedProxy(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+Deno.test("PciFunction reports a device whatever it throws", () => {
+  const hidden = "a value that cannot be shown";
+  const cases: [unknown, string][] = [
+    [{ toString: thrower }, hidden],
+    [Object.create(null), hidden],
+    [Object.defineProperty(new Error("x"), "message", { get: thrower }), hidden],
+    [Object.defineProperty(new Error("boom"), "stack", { get: thrower }), "boom"],
+    [new Proxy({}, { get: thrower, getPrototypeOf: thrower, has: thrower }), hidden],
+    [revokedProxy(), hidden],
+    [Symbol("s"), "Symbol(s)"],
+    [undefined, "undefined"],
+    [{ message: 5 }, "[object Object]"],
+    ["x".repeat(1e6), `${"x".repeat(4096)}… (1000000 characters)`],
+  ];
+  for (const [thrown, text] of cases) {
+    const { fn, errors } = answering(() => {
+      throw thrown;
+    });
+    assertEquals(fn.barRead(0, 8, 2), 0xffff);
+    assertEquals(fn.barRead64(0, 8), 0xffff_ffff_ffff_ffffn);
+    assertEquals(errors.map(({ message }) => message), [
+      `Cannot read 2 bytes at BAR 0 offset 0x8 of odd: the model threw: ${text}`,
+      `Cannot read 8 bytes at BAR 0 offset 0x8 of odd: the model threw: ${text}`,
+    ]);
+    assert(errors.every(({ cause }) => Object.is(cause, thrown)));
+    assertEquals(fn.inspect()["lastError"], errors[1]!.message);
+  }
+});
+
+Deno.test("PciFunction reads all ones where a device returns no integer, and reports it", async () => {
+  const cases: [() => unknown, string][] = [
+    [() => undefined, "undefined"],
+    [() => null, "null"],
+    [() => NaN, "NaN"],
+    [() => Infinity, "Infinity"],
+    [() => 0.5, "0.5"],
+    [() => "7", "a string"],
+    [() => true, "a boolean"],
+    [() => Promise.resolve(7), "a promise"],
+    [() => Promise.reject(new Error("later")), "a promise"],
+    [() => ({ valueOf: thrower }), "an object"],
+    [() => revokedProxy(), "an object"],
+  ];
+  for (const [answer, text] of cases) {
+    const { fn, errors } = answering(answer);
+    for (const size of [1, 2, 4] as const) {
+      assertEquals(fn.barRead(0, 8, size), 2 ** (8 * size) - 1, text);
+    }
+    assertEquals(fn.barRead64(0, 8), 0xffff_ffff_ffff_ffffn, text);
+    assertEquals(errors.map(({ message }) => message), [
+      `Cannot read 1 bytes at BAR 0 offset 0x8 of odd: the model returned ${text} instead of an integer of 1 bytes`,
+      `Cannot read 2 bytes at BAR 0 offset 0x8 of odd: the model returned ${text} instead of an integer of 2 bytes`,
+      `Cannot read 4 bytes at BAR 0 offset 0x8 of odd: the model returned ${text} instead of an integer of 4 bytes`,
+      `Cannot read 8 bytes at BAR 0 offset 0x8 of odd: the model returned ${text} instead of a bigint of 8 bytes`,
+    ]);
+    assertEquals(fn.errorCount, 4);
+  }
+  // A rejection that nobody looked at would end the test run about here.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});
+
+Deno.test("PciFunction reads a bigint of a 4-byte register, and a number of an 8-byte one, as a mistake", () => {
+  const big = answering(() => 7n);
+  assertEquals(big.fn.barRead(0, 8, 4), 0xffff_ffff);
+  assertEquals(big.fn.barRead64(0, 8), 7n);
+  assertEquals(big.errors.map(({ operation }) => operation.size), [4]);
+  const small = answering(() => 7);
+  assertEquals(small.fn.barRead(0, 8, 4), 7);
+  assertEquals(small.fn.barRead64(0, 8), 0xffff_ffff_ffff_ffffn);
+  assertEquals(small.errors.map(({ operation }) => operation.size), [8]);
+});
+
 Deno.test("PciFunction answers for a device that throws, and reports it", () => {
   class Broken extends FakeDevice {
     override barRead(): number {
@@ -370,8 +468,8 @@ Deno.test("PciFunction.barRead() cuts what a device returns to the width asked f
     0xffff,
     0xffff_ffff,
   ]);
-  device.registers.set("0 0", NaN);
-  assertEquals(fn.barRead(0, 0, 4), 0);
+  device.registers.set("0 0", 0x1_2345);
+  assertEquals(fn.barRead(0, 0, 1), 0x45);
 });
 
 // ---------------------------------------------------------------- bus mastering

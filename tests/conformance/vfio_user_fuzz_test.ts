@@ -1,7 +1,6 @@
 /**
- * Random and mutated messages: the server refuses or ends the connection, and afterwards answers as
- * ever. `VIADUCT_FUZZ_MESSAGES=1000000` sends a million; `VIADUCT_FUZZ_SEED=N` repeats
- * a run.
+ * A million random and mutated messages: the server refuses or ends the connection, and afterwards
+ * answers as ever. `VIADUCT_FUZZ_MESSAGES=N` sends more or fewer; `VIADUCT_FUZZ_SEED=N` repeats a run.
  * @module
  */
 
@@ -14,7 +13,7 @@ import type { Probe } from "./vfio_user/probe.ts";
 import type { RawClient } from "./vfio_user/raw_client.ts";
 import * as wire from "./vfio_user/wire.ts";
 
-const MESSAGES = Number(Deno.env.get("VIADUCT_FUZZ_MESSAGES") ?? 400_000);
+const MESSAGES = Number(Deno.env.get("VIADUCT_FUZZ_MESSAGES") ?? 1_000_000);
 const SEED = Number(
   Deno.env.get("VIADUCT_FUZZ_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0],
 );

@@ -128,6 +128,10 @@ Deno.test("vfio-user rule 29: nothing of PASID, page requests or translation is 
     assertEquals(client.call(2, wire.dmaMap(0x1000, 0x1000, { flags })).errno, EINVAL);
     assertEquals(client.call(3, wire.dmaUnmap(0x1000, 0x1000, { flags })).errno, EINVAL);
     assertEquals(client.call(100, new Uint8Array(24)).errno, EINVAL);
+    // The commands of iommufd.
+    for (let command = 19; command <= 26; command++) {
+      assertEquals(client.call(command, new Uint8Array(64)).errno, EINVAL, `command ${command}`);
+    }
     assertEquals(host.server.regions, 0);
   });
 });

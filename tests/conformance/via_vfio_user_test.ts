@@ -14,7 +14,7 @@ import {
 import { fromFileUrl, join } from "@std/path";
 import * as v from "valibot";
 import { type RunReport, RunSchema } from "../../harness/run/run_report.ts";
-import { usualVariant } from "../../harness/via/variant.ts";
+import { usualVariantOf } from "../../harness/via/variant.ts";
 import { parseLine } from "../../protocols/vfio_user/message_line.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
@@ -154,9 +154,34 @@ for (const via of VIAS) {
     assertStringIncludes(report!.errors!.join("\n"), "misbehaves.ts");
   });
 
+  /** Way, register, and what the report must say of it. */
+  const ODD: readonly (readonly [string, string, string])[] = [
+    ["hides", "0x10", "the model threw: a value that cannot be shown"],
+    ["nothing", "0x14", "the model returned undefined instead of an integer of 4 bytes"],
+    ["promises", "0x18", "the model returned a promise instead of an integer of 4 bytes"],
+  ];
+  for (const [way, register, said] of ODD) {
+    Deno.test(`a register of a device that ${way} reads all ones via ${via}, and the device is named`, async () => {
+      const { runs: [report] } = await misbehaved(way);
+      assertEquals(report!.status, "failed");
+      assertEquals(report!.log, ["read 4294967295"]);
+      assertStringIncludes(
+        report!.reason!,
+        `Device misbehaved at 00:01.0 failed: DeviceError: Cannot read 4 bytes at BAR 0 offset ${register} of misbehaved: ${said}`,
+      );
+      assertEquals(report!.errors?.length, 1, report!.errors?.join("\n"));
+    });
+  }
+
   Deno.test(`a device that cannot be made fails its run via ${via}`, async () => {
     const { runs: [report] } = await misbehaved("refuses");
     assertStringIncludes(report!.reason!, "RangeError: I will not be made");
+  });
+
+  Deno.test(`a device that is not made, for what cannot be shown, fails its run via ${via}`, async () => {
+    const { runs: [report] } = await misbehaved("shuns");
+    assertEquals(report!.status, "failed");
+    assertMatch(report!.reason!, /^Threw .*(?:cannot be shown|null prototype)/);
   });
 
   Deno.test(`a device's inspect() that throws fails its run via ${via}`, async () => {
@@ -196,7 +221,7 @@ Deno.test("--via vfio-user refuses what would wait behind an unmap for ever, and
 Deno.test("--via vfio-user also runs a scenario's usual variant, and names it in the report", async () => {
   const name = "edu-identify";
   const { runs } = await run([name, "--via", "vfio-user"]);
-  const usual = usualVariant(name);
+  const usual = usualVariantOf("vfio-user", name);
   const expected = usual === null ? [undefined] : [undefined, usual];
   assertEquals([...new Set(runs.map(({ variant }) => variant))], expected);
   assertEquals(runs.length, 2 * expected.length);

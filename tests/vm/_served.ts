@@ -5,6 +5,7 @@
 
 import { fromFileUrl, join } from "@std/path";
 import { TextLineStream } from "./_text_lines.ts";
+import { vfioUserPci } from "../../harness/vm/vfio_user_pci.ts";
 import type { Vm } from "../../harness/vm/vm.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
@@ -60,20 +61,7 @@ export async function serve(folder: string, ...args: readonly string[]): Promise
 
 /** QEMU's arguments for the device behind a socket. */
 export function plugged(socket: string, properties: Record<string, unknown> = {}): string[] {
-  return ["-device", JSON.stringify(vfioUser(socket, properties))];
-}
-
-/** The same for `device_add`. */
-export function vfioUser(
-  path: string,
-  properties: Record<string, unknown> = {},
-): { driver: string; [name: string]: unknown } {
-  return {
-    driver: "vfio-user-pci",
-    socket: { type: "unix", path },
-    "x-msg-timeout": 60_000,
-    ...properties,
-  };
+  return ["-device", JSON.stringify(vfioUserPci(socket, properties))];
 }
 
 /** Switches the function's memory space on, as a driver does, and gives its first BAR's address. */

@@ -24,6 +24,7 @@ import {
 import { Random } from "../../harness/random.ts";
 import { SILENT } from "../../harness/vm/fetch/listener.ts";
 import { Qtest, type QtestWidth } from "../../harness/vm/qtest.ts";
+import { vfioUserPci } from "../../harness/vm/vfio_user_pci.ts";
 import { Reactor } from "../../protocols/linux/reactor.ts";
 import { ServerMachine, VfioUserServer } from "../../protocols/vfio_user/server/mod.ts";
 import { vmTest } from "./_machine.ts";
@@ -290,12 +291,7 @@ async function withPair(body: (pair: Pair) => Promise<void>): Promise<void> {
     await using qtest = await Qtest.start([
       ...["-device", "edu,addr=03.0"],
       "-device",
-      JSON.stringify({
-        driver: "vfio-user-pci",
-        addr: "04.0",
-        socket: { path, type: "unix" },
-        "x-msg-timeout": 60_000,
-      }),
+      JSON.stringify(vfioUserPci(path, { addr: "04.0" })),
     ], { network: "allowed", listener: SILENT });
     const pair = new Pair(qtest, reactor.clock);
     await pair.begin();

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { vfioUserPci } from "../../harness/vm/vfio_user_pci.ts";
 import { EDU_DEVICE, start, vmTest } from "./_machine.ts";
-import { enable, plugged, serve, vfioUser } from "./_served.ts";
+import { enable, plugged, serve } from "./_served.ts";
 
 const EDU = "0000:00:04.0";
 const HOT = "0000:01:00.0";
@@ -97,7 +98,7 @@ vmTest(
       await vm.qmp.deviceDel("edu0");
       const { stdout } = await vm.guest.run(`ls /sys/bus/pci/devices/${HOT} 2>/dev/null`);
       assertEquals(stdout, "");
-      await vm.qmp.deviceAdd({ ...vfioUser(path, { bus: "root1" }), id: "edu1" });
+      await vm.qmp.deviceAdd({ ...vfioUserPci(path, { bus: "root1" }), id: "edu1" });
       await vm.guest.run(
         `while ! test -e /sys/bus/pci/devices/${HOT}/resource0; do usleep 5000; done`,
       );
@@ -114,7 +115,7 @@ vmTest("devices come and go while the guest runs", async () => {
       devices: ["-device", "pcie-root-port,id=root1,addr=05.0", ...EDU_DEVICE],
     });
     for (const type of ["edu", "streamer", "edu", "streamer"]) {
-      await vm.qmp.deviceAdd({ ...vfioUser(server.socket(type), { bus: "root1" }), id: "hot" });
+      await vm.qmp.deviceAdd({ ...vfioUserPci(server.socket(type), { bus: "root1" }), id: "hot" });
       await vm.guest.run(
         `while ! test -e /sys/bus/pci/devices/${HOT}/resource0; do usleep 5000; done`,
       );

@@ -3,14 +3,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import type { Report } from "../../harness/run/run_report.ts";
 import { vmTest } from "./_machine.ts";
 
 const ROOT = new URL("../..", import.meta.url);
 
-/** A device that does what its one register is told: hang, or take its process down. */
+/** A device that does what its registers are told: hang, or take its process down. */
 const DEVICE = `
 import { defineDevice } from ${JSON.stringify(new URL("mod.ts", ROOT).href)};
 export const wicked = defineDevice({
@@ -21,7 +21,10 @@ export const wicked = defineDevice({
     ident: { vendorId: 0x1234, deviceId: 0xbad1, revisionId: 0, classCode: 0xff0000 },
     bars: [{ index: 0, size: 4096, kind: "mmio32" }],
     attach() {},
-    barRead: () => 7,
+    barRead(_bar, offset) {
+      if (offset === 12) for (;;);
+      return 7;
+    },
     barWrite(_bar, offset) {
       if (offset === 0) Deno.exit(5);
       if (offset === 4) for (;;);
@@ -33,6 +36,9 @@ export const wicked = defineDevice({
   driver: (target) => target,
 });
 `;
+
+/** The last lines of a console, and at least one. */
+const CONSOLE = /[Tt]he end of (?:its|the guest's) console:\n\S/i;
 
 function scenario(name: string, body: string): string {
   return `
@@ -54,11 +60,40 @@ const FILES: Readonly<Record<string, string>> = {
   "_wicked.ts": DEVICE,
   "a_exits.ts": scenario("a-exits", "await driver.barWrite(0, 0, 4, 1);"),
   "b_fine.ts": scenario("b-fine", ""),
-  "c_hangs.ts": scenario("c-hangs", "await driver.barWrite(0, 4, 4, 1);"),
+  "c_hangs.ts": scenario("c-hangs", "await driver.barRead(0, 12, 4);"),
   "d_fine.ts": scenario("d-fine", ""),
   "e_throws.ts": scenario("e-throws", "await driver.barWrite(0, 8, 4, 1);"),
   "f_fine.ts": scenario("f-fine", ""),
 };
+
+/** Runs the files of a folder, which is where QEMU's sockets are as well, and so name it. */
+async function run(
+  folder: string,
+  files: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<{ readonly runs: Report["runs"]; readonly said: string }> {
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(join(folder, name), text);
+  }
+  const json = join(folder, "report.json");
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", "--quiet", "harness/cli/scenario.ts", folder, "--offline"],
+      ...["--via", "qemu", "--variant", "none", "--jobs", "1", "--timeout", `${timeoutMs}`],
+      ...["--reporter", "dot", "--json", json],
+    ],
+    cwd: ROOT,
+    env: { TMPDIR: folder },
+  }).output();
+  const { runs } = JSON.parse(await Deno.readTextFile(json)) as Report;
+  return { runs, said: new TextDecoder().decode(stderr) };
+}
+
+/** What of a run's machine is in a folder still. */
+function leftIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => name.startsWith("viaduct-"));
+}
 
 /** Processes of QEMU whose command line names this folder of sockets. */
 async function qemusOf(folder: string): Promise<number[]> {
@@ -76,22 +111,7 @@ vmTest(
   async () => {
     const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
     try {
-      for (const [name, text] of Object.entries(FILES)) {
-        await Deno.writeTextFile(join(folder, name), text);
-      }
-      const json = join(folder, "report.json");
-      const { stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ...["run", "-A", "--quiet", "harness/cli/scenario.ts", folder],
-          ...["--via", "qemu", "--variant", "none", "--jobs", "1", "--timeout", "20000"],
-          ...["--reporter", "dot", "--json", json],
-        ],
-        cwd: ROOT,
-        // QEMU's sockets lie there, and so name it.
-        env: { TMPDIR: folder },
-      }).output();
-      const { runs } = JSON.parse(await Deno.readTextFile(json)) as Report;
-      const said = new TextDecoder().decode(stderr);
+      const { runs, said } = await run(folder, FILES, 60_000);
       assertEquals(
         runs.map(({ scenario, status }) => [scenario, status]),
         [
@@ -108,12 +128,33 @@ vmTest(
         [run.reason, ...run.errors ?? []].join("\n")
       );
       assertStringIncludes(exits!, "exit code 5");
-      assertStringIncludes(hangs!, "Timed out after 20000 ms");
+      assertStringIncludes(hangs!, "The server process of the devices hangs");
+      assertMatch(hangs!, /The guest hangs: nothing heard for \d+ s while it ran "exec pci_agent"/);
+      assertMatch(hangs!, CONSOLE);
+      // In time: well before the runner would have ended it.
+      assertLess(runs[2]!.durationMs, 40_000);
       assertStringIncludes(throws!, "a bug of the model");
       assertEquals(await qemusOf(folder), []);
-      const left = [...Deno.readDirSync(folder)].map(({ name }) => name)
-        .filter((name) => name.startsWith("viaduct-"));
-      assert(left.length === 0, `left behind: ${left.join(", ")}`);
+      assertEquals(leftIn(folder), []);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
+vmTest(
+  "a run via qemu that times out ends with its console's last lines in the report",
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+    try {
+      const files = {
+        "_wicked.ts": DEVICE,
+        // The scenario's own thread is kept busy, so that it can tell nothing.
+        "a_loops.ts": scenario("a-loops", "for (;;);"),
+      };
+      const { runs, said } = await run(folder, files, 15_000);
+      assertEquals(runs[0]?.reason, "Timed out after 15000 ms", said);
+      assertMatch(runs[0]!.errors!.join("\n"), CONSOLE);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

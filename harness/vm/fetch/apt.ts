@@ -131,10 +131,16 @@ export class Apt {
   readonly #folder: string;
   readonly #suites: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(folder: string, suites: readonly string[]) {
+  private constructor(
+    folder: string,
+    suites: readonly string[],
+    signal: AbortSignal | undefined,
+  ) {
     this.#folder = folder;
     this.#suites = suites;
+    this.#signal = signal;
     this.#env = { APT_CONFIG: join(folder, "apt.conf"), DEBIAN_FRONTEND: "noninteractive" };
   }
 
@@ -143,9 +149,17 @@ export class Apt {
     return join(this.#folder, "cache/archives");
   }
 
-  /** Sets up the state below `folder`. What an earlier run has downloaded stays. */
-  static async open(folder: string, mirror: AptSource, suites: readonly string[]): Promise<Apt> {
-    const dump = await runCommand("apt-config", ["dump"]);
+  /**
+   * Sets up the state below `folder`. What an earlier run has downloaded stays. `signal` ends
+   * whatever command is at work, which throws its reason then.
+   */
+  static async open(
+    folder: string,
+    mirror: AptSource,
+    suites: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<Apt> {
+    const dump = await runCommand("apt-config", ["dump"], { signal });
     for (const part of ["state/lists/partial", "cache/archives/partial", "log"]) {
       await makeFolder(join(folder, part));
     }
@@ -161,7 +175,7 @@ export class Apt {
       privateConfig(dump?.stdout ?? "", folder),
       { mode: 0o600 },
     );
-    return new Apt(folder, suites);
+    return new Apt(folder, suites, signal);
   }
 
   /** Fetches and checks the lists of packages. @throws {VmError} */
@@ -257,6 +271,7 @@ export class Apt {
     const result = await runCommand(program, args, {
       cwd: this.#folder,
       env: this.#env,
+      signal: this.#signal,
       line(line) {
         const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
         if (percent !== undefined) listener?.progress(Number(percent) / 100);

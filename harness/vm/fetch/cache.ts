@@ -35,17 +35,27 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Runs `work` while no other process does so in the same cache. */
+/** How often a cache that another process fills is looked at. */
+const LOCK_MS = 100;
+
+/** Runs `work` while no other process does so in the same cache. @throws the signal's reason when it is aborted */
 export async function withCacheLock<T>(
   cache: string,
-  listener: FetchListener,
+  { listener, signal }: {
+    readonly listener: FetchListener;
+    readonly signal?: AbortSignal | undefined;
+  },
   work: () => Promise<T>,
 ): Promise<T> {
   await makeFolder(cache);
   using file = await Deno.open(join(cache, "lock"), { create: true, write: true });
   if (!await file.tryLock(true)) {
     listener.stage("Waiting for another process that fills the cache");
-    await file.lock(true);
+    // To wait for the lock itself would be to wait for what cannot be broken off.
+    do {
+      await new Promise((resolve) => setTimeout(resolve, LOCK_MS));
+      signal?.throwIfAborted();
+    } while (!await file.tryLock(true));
   }
   // Closing the file, which the end of the process does too, gives the lock back.
   return await work();

@@ -67,7 +67,7 @@ Deno.test("withCacheLock() lets one in at a time, and the next after an error", 
     let leave: () => void = () => {};
     let entered: () => void = () => {};
     const inside = new Promise<void>((resolve) => entered = resolve);
-    const first = withCacheLock(folder, SILENT, async () => {
+    const first = withCacheLock(folder, { listener: SILENT }, async () => {
       order.push("first in");
       entered();
       await new Promise<void>((resolve) => leave = resolve);
@@ -79,10 +79,12 @@ Deno.test("withCacheLock() lets one in at a time, and the next after an error", 
     const second = withCacheLock(
       folder,
       {
-        ...SILENT,
-        stage(what) {
-          waiting.push(what);
-          leave();
+        listener: {
+          ...SILENT,
+          stage(what) {
+            waiting.push(what);
+            leave();
+          },
         },
       },
       () => Promise.resolve(order.push("second in")),
@@ -91,6 +93,20 @@ Deno.test("withCacheLock() lets one in at a time, and the next after an error", 
     await assertRejects(() => first, Error, "broken");
     assertEquals(order, ["first in", "first out", "second in"]);
     assertEquals(waiting.length, 1);
+  }));
+
+Deno.test("withCacheLock() waits no longer when it is aborted", () =>
+  withFolder(async (folder) => {
+    const controller = new AbortController();
+    await withCacheLock(folder, { listener: SILENT }, async () => {
+      const stage = (): void => controller.abort(new Error("stop it"));
+      const options = { listener: { ...SILENT, stage }, signal: controller.signal };
+      await assertRejects(
+        () => withCacheLock(folder, options, () => Promise.resolve()),
+        Error,
+        "stop it",
+      );
+    });
   }));
 
 Deno.test("prune() removes drafts and what was not used for a month, and nothing it does not know", () =>

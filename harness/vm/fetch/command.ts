@@ -17,17 +17,25 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Gets each line of stdout as it comes, without its end. */
   readonly line?: (line: string) => void;
+  /** Ends the program when it is aborted. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+/** How long a program that was told to end may take. */
+const TERMINATE_MS = 2000;
 
 /**
  * Runs a program to its end. Null when there is no such program. Its messages are
  * in English, whatever the user's language, since we read them.
+ * @throws the signal's reason when it is aborted; the program has ended then
  */
 export async function runCommand(
   program: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult | null> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program, {
@@ -43,12 +51,43 @@ export async function runCommand(
     if (error instanceof Deno.errors.PermissionDenied) return null;
     throw error;
   }
-  const [stdout, stderr, status] = await Promise.all([
-    readLines(child.stdout, options.line ?? (() => {})),
-    new Response(child.stderr).text(),
-    child.status,
-  ]);
-  return { code: status.code, stdout, stderr };
+  let killing: ReturnType<typeof setTimeout> | undefined;
+  const end = (): void => {
+    kill(child, "SIGTERM");
+    killing = setTimeout(() => kill(child, "SIGKILL"), TERMINATE_MS);
+  };
+  signal?.addEventListener("abort", end, { once: true });
+  try {
+    const outputs = Promise.all([
+      readLines(untilAborted(child.stdout, signal), options.line ?? (() => {})),
+      new Response(untilAborted(child.stderr, signal)).text(),
+    ]);
+    // Told below, when the program has ended.
+    outputs.catch(() => {});
+    const status = await child.status;
+    signal?.throwIfAborted();
+    const [stdout, stderr] = await outputs;
+    return { code: status.code, stdout, stderr };
+  } finally {
+    clearTimeout(killing);
+    signal?.removeEventListener("abort", end);
+  }
+}
+
+/** A process that the program has started may hold its pipes for longer than it lives. */
+function untilAborted(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal | undefined,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return signal === undefined ? stream : stream.pipeThrough(new TransformStream(), { signal });
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 async function readLines(

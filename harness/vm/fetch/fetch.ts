@@ -13,6 +13,7 @@ import { type Component, SUITES } from "./component.ts";
 import { type DebianHost, debianHost } from "./host.ts";
 import type { FetchListener } from "./listener.ts";
 import type { PackageLock, PackagePin } from "./package_lock.ts";
+import { addSums, readSums } from "./seen_sums.ts";
 import { sha256File, sha256Parts } from "./sha256.ts";
 import { unpack } from "./unpack.ts";
 
@@ -24,6 +25,8 @@ export interface FetchOptions {
   /** `never` uses what is there; `newest` ignores the lock. */
   readonly network: "pinned" | "newest" | "never";
   readonly listener: FetchListener;
+  /** Ends the fetching, and the commands that are at work for it. */
+  readonly signal?: AbortSignal | undefined;
   /** After unpacking, in the folder that is not in its place yet. */
   readonly prepare?: (folder: string) => Promise<void>;
 }
@@ -50,12 +53,15 @@ const RecordSchema = v.object({
 /** What the cache says of a component. */
 type Record = v.InferOutput<typeof RecordSchema>;
 
-/** The component as the cache has it, or fetched now. @throws {VmError} */
+/**
+ * The component as the cache has it, or fetched now. What was downloaded when it is broken off is
+ * gone on with another time. @throws {VmError}; the signal's reason when it is aborted
+ */
 export async function fetchComponent(
   component: Component,
   options: FetchOptions,
 ): Promise<Fetched> {
-  const { cache, listener, network } = options;
+  const { cache, network } = options;
   const pins = options.lock[component.name] ?? [];
   const lockSum = sumOf(pins);
   const fresh = async (): Promise<Fetched | null> => {
@@ -65,7 +71,7 @@ export async function fetchComponent(
   const found = await fresh();
   if (found !== null) return found;
   if (network === "never") return await useOld(component, options);
-  return await withCacheLock(cache, listener, async () => {
+  return await withCacheLock(cache, options, async () => {
     // Another process may have done it while we waited.
     const found = await fresh();
     if (found !== null) return found;
@@ -153,7 +159,7 @@ async function bring(
   if (!await exists(target)) {
     options.listener.stage(`Unpacking ${component.title}`);
     await makeWhole(target, async (folder) => {
-      await unpack(packages.map((item) => apt.file(item)), folder, options.listener);
+      await unpack(packages.map((item) => apt.file(item)), folder, options);
       await options.prepare?.(folder);
     });
   }
@@ -177,11 +183,12 @@ async function openApt(
   options.listener.stage("Reading Debian's lists of packages");
   let failure: unknown;
   for (const mirror of host.mirrors) {
-    const apt = await Apt.open(join(options.cache, "apt"), mirror, SUITES);
+    const apt = await Apt.open(join(options.cache, "apt"), mirror, SUITES, options.signal);
     try {
       await apt.update(options.listener);
       return apt;
     } catch (error) {
+      options.signal?.throwIfAborted();
       failure ??= error;
     }
   }
@@ -202,13 +209,15 @@ async function choose(
   const newest = await component.resolve(apt);
   const pinned = new Set(pins.map(key));
   const changed = newest.filter((item) => !pinned.has(key(item)));
+  // In CI nobody reads along: the word is one to search for.
+  const word = Deno.env.get("CI") === "true" ? "NOTE" : "NOTICE";
   options.listener.notice(
-    `NOTICE: the mirror no longer has ${gone.length} of the ${pins.length} packages that ` +
+    `${word}: the mirror no longer has ${gone.length} of the ${pins.length} packages that ` +
       `packages.lock pins for ${component.title}` +
       (gone[0] === undefined ? "" : ` (${key(gone[0])}${gone.length > 1 ? ", …" : ""})`) +
       `. Using the newest, ${changed.length} of them other than tried: ` +
       changed.slice(0, 4).map(key).join(", ") + (changed.length > 4 ? ", …" : "") +
-      ". Debian's signatures vouch for them.",
+      ". Debian's signatures vouch for them; their sums are recorded, and may not change.",
   );
   return newest;
 }
@@ -226,21 +235,30 @@ async function downloadAll(
   const locked = new Map(
     (options.lock[component.name] ?? []).map((pin) => [key(pin), pin.sha256]),
   );
+  const seen = await readSums(options.cache);
   const sums = new Map<string, string>();
   for (const item of packages) {
     const sum = await sha256File(apt.file(item));
-    const wanted = [signed.get(key(item)), locked.get(key(item)) ?? sum];
+    options.signal?.throwIfAborted();
+    const wanted = [
+      signed.get(key(item)),
+      locked.get(key(item)) ?? sum,
+      seen.get(key(item)) ?? sum,
+    ];
     if (wanted.some((other) => other !== sum)) {
       await Deno.remove(apt.file(item)).catch(() => {});
       throw new VmError(
         `Cannot use ${key(item)}: its SHA-256 sum is ${sum}; the signed list says ${
           wanted[0] ?? "nothing"
-        } and packages.lock ${locked.get(key(item)) ?? "nothing"}`,
+        }, packages.lock ${locked.get(key(item)) ?? "nothing"}, and an earlier fetch ${
+          seen.get(key(item)) ?? "nothing"
+        }`,
         "run this again; if it stays so, the mirror, the way to it or packages.lock was changed",
       );
     }
     sums.set(key(item), sum);
   }
+  await addSums(options.cache, new Map([...sums].filter(([name]) => !locked.has(name))));
   return sums;
 }
 

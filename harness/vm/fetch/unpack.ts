@@ -6,17 +6,17 @@
 import { join } from "@std/path";
 import { VmError } from "../vm_error.ts";
 import { runCommand } from "./command.ts";
-import type { FetchListener } from "./listener.ts";
+import type { FetchOptions } from "./fetch.ts";
 
 /** Unpacks `files` one over the other. @throws {VmError} */
 export async function unpack(
   files: readonly string[],
   folder: string,
-  listener: FetchListener,
+  { listener, signal }: Pick<FetchOptions, "listener" | "signal">,
 ): Promise<void> {
   for (const [done, file] of files.entries()) {
     listener.progress(done / files.length);
-    const result = await runCommand("dpkg-deb", ["-x", file, folder]);
+    const result = await runCommand("dpkg-deb", ["-x", file, folder], { signal });
     if (result === null) throw new VmError("Cannot run dpkg-deb", "`apt-get install dpkg` as root");
     if (result.code !== 0) {
       throw new VmError(

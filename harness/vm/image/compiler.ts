@@ -28,7 +28,9 @@ export async function findCompiler(files: VmFiles): Promise<Compiler> {
   const named = Deno.env.get("CC");
   const program = named || "cc";
   const version = await runCommand(program, ["--version"]);
-  if (version !== null && version.code === 0) return systemCompiler(program, version.stdout);
+  if (version !== null && version.code === 0) {
+    return systemCompiler(program, version.stdout, files.signal);
+  }
   if (named) {
     throw new VmError(
       `Cannot run ${named}, which CC names as the C compiler`,
@@ -40,16 +42,21 @@ export async function findCompiler(files: VmFiles): Promise<Compiler> {
     lock: await readLock(),
     network: files.network === "never" ? "never" : "pinned",
     listener: files.listener,
+    signal: files.signal,
   });
-  return await fetchedCompiler(folder);
+  return await fetchedCompiler(folder, files.signal);
 }
 
-function systemCompiler(program: string, version: string): Compiler {
+function systemCompiler(
+  program: string,
+  version: string,
+  signal: AbortSignal | undefined,
+): Compiler {
   return {
     version,
     async compile(sources, into) {
       const args = ["-static", ...FLAGS, ...sources, "-o", into];
-      refuseFailure(await runCommand(program, args), into);
+      refuseFailure(await runCommand(program, args, { signal }), into);
     },
   };
 }
@@ -58,14 +65,17 @@ function systemCompiler(program: string, version: string): Compiler {
  * GCC's own programs, each through the fetched loader. Its driver cannot be used:
  * it would start them with the host's.
  */
-async function fetchedCompiler(folder: string): Promise<Compiler> {
+async function fetchedCompiler(
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<Compiler> {
   const libraries = join(folder, "usr/lib", MACHINE);
   const release = await onlyEntry(join(folder, "usr/lib/gcc", MACHINE));
   const gcc = join(folder, "usr/lib/gcc", MACHINE, release);
   const run = async (path: string, args: readonly string[]): Promise<void> => {
     const loader = join(libraries, "ld-linux-x86-64.so.2");
     const front = ["--inhibit-cache", "--library-path", libraries, join(folder, path)];
-    refuseFailure(await runCommand(loader, [...front, ...args]), basename(path));
+    refuseFailure(await runCommand(loader, [...front, ...args], { signal }), basename(path));
   };
   const includes = [
     join(gcc, "include"),

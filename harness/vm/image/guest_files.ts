@@ -35,6 +35,7 @@ export async function guestFiles(files: VmFiles): Promise<GuestFiles> {
     lock: await readLock(),
     network: files.network === "never" ? "never" : "pinned",
     listener: files.listener,
+    signal: files.signal,
     prepare: indexModules,
   });
   const modules = await modulesRoot(folder);
@@ -112,7 +113,7 @@ async function staticBusybox(): Promise<string> {
 }
 
 /** Whether a 64-bit ELF file asks for no loader: it has no program header of type PT_INTERP. */
-export function isStatic(elf: Uint8Array): boolean {
+function isStatic(elf: Uint8Array): boolean {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
   if (elf.length < 64 || view.getUint32(0, true) !== 0x464c_457f || elf[4] !== 2) return false;
   const headers = Number(view.getBigUint64(32, true));

@@ -53,7 +53,7 @@ export async function guestImage(options: ImageOptions, files: VmFiles): Promise
   const guest = await guestFiles(files);
   const compiler = await findCompiler(files);
   const cache = cacheFolder();
-  return await withCacheLock(cache, files.listener, async () => {
+  return await withCacheLock(cache, files, async () => {
     const programs: GuestFile[] = [];
     for (const program of [AGENT, MMIO, ...options.programs ?? []]) {
       const bytes = await compileProgram(program, compiler, cache);
@@ -154,7 +154,7 @@ export interface ArchiveContent {
 }
 
 /** The initramfs, not packed. */
-export function buildArchive(content: ArchiveContent): Uint8Array {
+function buildArchive(content: ArchiveContent): Uint8Array {
   const writer = new CpioWriter();
   const folders = new Set<string>();
   const makeFolders = (path: string): void => {

@@ -22,6 +22,16 @@ class Misbehaved implements PciDevice {
       case 0xc:
         createSharedMemory("lost", 4096);
         break;
+      case 0x10:
+        throw {
+          toString() {
+            throw 1;
+          },
+        };
+      case 0x14:
+        return undefined as unknown as number;
+      case 0x18:
+        return Promise.reject(new Error("too late")) as unknown as number;
     }
     return offset;
   }
@@ -35,8 +45,9 @@ class Misbehaved implements PciDevice {
 export const misbehaved = defineDevice({
   type: "misbehaved",
   module: import.meta.url,
-  create: ({ refuse = false }: { readonly refuse?: boolean }) => {
-    if (refuse) throw new RangeError("I will not be made");
+  create: ({ refuse }: { readonly refuse?: "openly" | "secretly" }) => {
+    if (refuse === "openly") throw new RangeError("I will not be made");
+    if (refuse === "secretly") throw Object.create(null);
     return new Misbehaved();
   },
   driver: (target) => target,
@@ -48,6 +59,9 @@ const WAYS: Readonly<Record<string, number>> = {
   throws: 0x4,
   rejects: 0x8,
   leaks: 0xc,
+  hides: 0x10,
+  nothing: 0x14,
+  promises: 0x18,
 };
 
 export default scenario("misbehaves", {
@@ -55,7 +69,8 @@ export default scenario("misbehaves", {
   modes: ["remap"],
 }, async (t) => {
   const way = Deno.env.get("WAY") ?? "";
-  const { target } = await t.plug(misbehaved, { refuse: way === "refuses" });
+  const refuse = way === "refuses" ? "openly" : way === "shuns" ? "secretly" : undefined;
+  const { target } = await t.plug(misbehaved, refuse === undefined ? {} : { refuse });
   if (way === "inspect") await target.inspect();
-  else await target.barRead(0, WAYS[way]!, 4);
+  else t.log(`read ${await target.barRead(0, WAYS[way]!, 4)}`);
 });

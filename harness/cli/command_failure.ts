@@ -1,0 +1,33 @@
+/**
+ * What a command that failed says on stderr, and what it ends with.
+ * @module
+ */
+
+import { describeError } from "../run/describe_error.ts";
+import { INTERNAL, USAGE } from "./exit_code.ts";
+import { ServingError } from "./serving_error.ts";
+import type { Terminal } from "./terminal.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** A command, as failures name it. */
+export interface FailingCommand {
+  /** Of `deno task`: `serve`. */
+  readonly task: string;
+  /** Who is at fault when its user is not: `the server`. */
+  readonly culprit: string;
+  readonly stderr: Pick<Terminal, "write">;
+}
+
+/** Tells of something thrown that nobody expected. @returns the exit code */
+export function tellInternalError(command: FailingCommand, error: unknown): number {
+  const what = error instanceof ServingError ? error.message : describeError(error);
+  command.stderr.write(`Internal error of ${command.culprit}: ${what}\n`);
+  return INTERNAL;
+}
+
+/** Tells what ended the command: its user asked for what cannot be, or else it is at fault. @returns the exit code */
+export function tellFailure(command: FailingCommand, error: unknown): number {
+  if (!(error instanceof UsageError)) return tellInternalError(command, error);
+  command.stderr.write(`${error.message}\nSee deno task ${command.task} --help\n`);
+  return USAGE;
+}
