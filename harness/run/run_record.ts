@@ -12,7 +12,7 @@ export type RunOutcome =
   | { readonly kind: "ended" }
   /** Its process has gone. */
   | { readonly kind: "died"; readonly how: string }
-  /** `console` is what its guest printed last; empty without one. */
+  /** `console` is what its guest printed last; absent without one. */
   | { readonly kind: "timed-out"; readonly timeoutMs: number; readonly console?: string }
   /** It wrote something with the runner's nonce that the runner did not ask for. */
   | { readonly kind: "garbled"; readonly line: string }
@@ -177,9 +177,14 @@ export class RunRecord {
 
   #allErrors(outcome: RunOutcome): readonly string[] {
     if (this.#end !== null) return this.#end.errors;
-    const printed = outcome.kind === "timed-out" ? outcome.console ?? "" : "";
-    if (printed === "") return this.#errors;
-    return [...this.#errors, `The end of the guest's console:\n${printed}`];
+    if (outcome.kind !== "timed-out" || outcome.console === undefined) return this.#errors;
+    const { console } = outcome;
+    return [
+      ...this.#errors,
+      console === ""
+        ? "The guest's console is empty"
+        : `The end of the guest's console:\n${console}`,
+    ];
   }
 
   /** The report of the run. `timeoutMs` is what `--timeout` said, or null. */

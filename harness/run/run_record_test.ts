@@ -47,6 +47,9 @@ Deno.test("RunRecord.report() of a run that does not come to its end has the err
   const late = r.report({ kind: "timed-out", timeoutMs: 5, console }, null);
   assertEquals(late.reason, "Timed out after 5 ms");
   assertEquals(late.errors, ["The end of the guest's console:\nKernel panic"]);
+  const empty = r.report({ kind: "timed-out", timeoutMs: 5, console: "" }, null);
+  assertEquals(empty.errors, ["The guest's console is empty"]);
+  assertEquals(r.report({ kind: "timed-out", timeoutMs: 5 }, null).errors, undefined);
 
   r.event({ kind: "error", text: "Threw Error: lost\n  at x" });
   const both = r.report({ kind: "timed-out", timeoutMs: 5, console }, null);

@@ -157,8 +157,10 @@ export class Runner {
       const timer = setTimeout(() => {
         // The guest's files end with the process that is ended for it.
         const { consoleLog } = record;
-        const console = consoleLog === null ? "" : consoleTail(consoleLog, CONSOLE_LINES);
-        condemn({ kind: "timed-out", timeoutMs: limit, console });
+        const console = consoleLog === null ? {} : {
+          console: consoleTail(consoleLog, CONSOLE_LINES),
+        };
+        condemn({ kind: "timed-out", timeoutMs: limit, ...console });
       }, limit);
       const settle = (end: RunOutcome): void => {
         clearTimeout(timer);
