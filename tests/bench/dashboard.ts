@@ -166,7 +166,7 @@ const watchedDma: Benchmark = {
   name: "dma-watched",
   group: GROUP,
   unit: "ns",
-  about: "a device's random 8-byte reads via direct: unwatched, watched, and with a page open",
+  about: "random 8-byte reads, unwatched, watched, with a page open",
   slow: true,
   async run(context) {
     const path = fromFileUrl(import.meta.resolve("./dashboard/random_reader.ts"));
