@@ -141,14 +141,36 @@ export function skippedLoudly(output: string): string[] {
   return [...new Set(output.split("\n").filter((line) => line.startsWith("SKIPPED")))];
 }
 
+/** The headline under which `deno test` explains what failed, below all that it ran. */
+const ERRORS = "\n ERRORS \n";
+/** The headline of the names of what failed, below that. */
+const FAILURES = "\n FAILURES \n";
+
+/** `output` with what failed before all that was run: where a log is cut, it is cut at its end. */
+export function failuresFirst(output: string): string {
+  const at = output.lastIndexOf(ERRORS);
+  if (at < 0) return output.trimEnd();
+  return `${output.slice(at).trim()}\n\nBefore that it printed:\n${output.slice(0, at).trim()}`;
+}
+
+/** The names of what failed, as `deno test` lists them at its end; none where it is no such output. */
+export function failedNames(output: string): string[] {
+  const at = output.lastIndexOf(FAILURES);
+  if (at < 0) return [];
+  const [names] = output.slice(at + FAILURES.length).trim().split("\n\n", 1);
+  return names!.split("\n");
+}
+
 /**
- * Runs gates one after another, those of an inner list side by side, and prints a line each.
+ * Runs gates one after another, those of an inner list side by side, and prints a line each; what
+ * failed is told where it did, and named again at the end, since either end of a log may be cut.
  * @returns the process's exit code
  */
 export async function runGates(gates: readonly (Gate | readonly Gate[])[]): Promise<number> {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
+  const names: string[] = [];
   for await (const result of resultsOf(gates)) {
     passed += result.passed;
     failed += result.failed;
@@ -160,9 +182,13 @@ export async function runGates(gates: readonly (Gate | readonly Gate[])[]): Prom
     print(
       `${result.failed > 0 ? "FAIL" : "ok  "}  ${result.name.padEnd(12)} ${seconds} s  ${counts}`,
     );
-    if (result.failed > 0) print(result.output.trimEnd());
-    else for (const line of skippedLoudly(result.output)) print(line);
+    if (result.failed > 0) {
+      print(failuresFirst(result.output));
+      const those = failedNames(result.output);
+      names.push(...(those.length > 0 ? those : ["see above"]).map((n) => `${result.name}: ${n}`));
+    } else for (const line of skippedLoudly(result.output)) print(line);
   }
+  if (names.length > 0) print(`What failed:\n  ${names.join("\n  ")}`);
   print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   return failed > 0 ? 1 : 0;
 }

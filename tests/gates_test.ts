@@ -1,5 +1,13 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { countJunit, countScenarios, runGate, skippedLoudly } from "./gates.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  countJunit,
+  countScenarios,
+  failedNames,
+  failuresFirst,
+  runGate,
+  skippedLoudly,
+  testGate,
+} from "./gates.ts";
 
 const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="3" failures="1" errors="0" time="0.1">
@@ -34,4 +42,52 @@ Deno.test("runGate() reports a command that fails with all it printed", async ()
 Deno.test("skippedLoudly() finds what a gate could not do, and says it once", () => {
   const output = "running\nSKIPPED: no QEMU\nok\nSKIPPED: no QEMU\n1 SKIPPED\n";
   assertEquals(skippedLoudly(output), ["SKIPPED: no QEMU"]);
+});
+
+/** What `deno test` prints, as far as this reads it. */
+const FAILED = `running 2 tests from ./a_test.ts
+a ... FAILED (1ms)
+b ... ok (1ms)
+
+ ERRORS
+
+a => ./a_test.ts:1:6
+error: Error: no
+
+ FAILURES
+
+a => ./a_test.ts:1:6
+a ... step => ./a_test.ts:2:3
+
+FAILED | 1 passed | 1 failed (2ms)
+
+error: Test failed
+`.replace(" ERRORS\n", " ERRORS \n").replace(" FAILURES\n", " FAILURES \n");
+
+Deno.test("failuresFirst() puts what failed before all that was run, and loses neither", () => {
+  const shown = failuresFirst(FAILED);
+  assert(shown.startsWith("ERRORS \n\na => ./a_test.ts:1:6\nerror: Error: no\n"), shown);
+  assert(shown.endsWith("b ... ok (1ms)"), shown);
+  assertEquals(failuresFirst("no such output\n"), "no such output");
+});
+
+Deno.test("failedNames() has the names of what failed, and none of another output", () => {
+  assertEquals(failedNames(FAILED), ["a => ./a_test.ts:1:6", "a ... step => ./a_test.ts:2:3"]);
+  assertEquals(failedNames("no such output\n"), []);
+});
+
+Deno.test("failedNames() reads what the deno of this project prints", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+  try {
+    const file = `${folder}/fails_test.ts`;
+    await Deno.writeTextFile(file, `Deno.test("it fails", () => { throw new Error("as told"); });`);
+    const { output, failed } = await runGate(testGate("x", [file]));
+    assertEquals(failed, 1);
+    const names = failedNames(output);
+    assertEquals(names.length, 1, output);
+    assertStringIncludes(names[0]!, "it fails => ");
+    assertStringIncludes(failuresFirst(output).slice(0, 200), "it fails => ");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
