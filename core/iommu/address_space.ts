@@ -114,12 +114,7 @@ export class AddressSpace {
     } else {
       this.#refuseCut(first, iova, last);
       this.#refuseCut(ranges.find(last), iova, last);
-      for (let slot = ranges.from(iova); slot >= 0; slot = ranges.from(iova)) {
-        const start = ranges.startOf(slot);
-        if (start > last) break;
-        bytes += ranges.lastOf(slot) - start + 1;
-        this.table.remove(start);
-      }
+      bytes = this.table.removeWithin(iova, last);
     }
     this.#mappedBytes -= bytes;
     return this.inFlight.drain(iova, last, bytes);
@@ -147,7 +142,10 @@ export class AddressSpace {
     }
   }
 
-  /** From now on each page of the range that a device writes is recorded. Forgets what was recorded before. */
+  /**
+   * From now on each page of the range that a device writes is recorded. Forgets what was recorded before.
+   * @throws {RangeError} unless the range begins with a page, and has 1 byte to 2^32 pages
+   */
   startDirtyTracking(iova: Iova, length: number): void {
     this.dirty = new DirtyBitmap(iova, length);
   }

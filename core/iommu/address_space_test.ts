@@ -211,14 +211,19 @@ Deno.test("AddressSpace.unmap() that is refused revokes nothing", () => {
   assertEquals(pin.revoked, false);
 });
 
-Deno.test("AddressSpace.unmap(): an onRevoke that throws does not keep the mapping alive", () => {
+Deno.test("AddressSpace.unmap(): an onRevoke that throws is reported, and the unmap ends with the pin", () => {
   const subject = space([0, 0xfff]);
-  const pin = new DmaPin(subject.inFlight, [], 0, 0x10, 1, null);
+  const failures: unknown[] = [];
+  const pin = new DmaPin(subject.inFlight, [], 0, 0x10, 1, null, null, (e) => failures.push(e));
+  const broken = new Error("broken device");
   pin.onRevoke = () => {
-    throw new Error("broken device");
+    throw broken;
   };
-  assertThrows(() => subject.unmap(iova(0), 0x1000), Error, "broken device");
+  const unmap = subject.unmap(iova(0), 0x1000);
   assertEquals([subject.size, subject.mappedBytes, pin.revoked], [0, 0, true]);
+  assertEquals([unmap.bytes, unmap.done, failures], [0x1000, false, [broken]]);
+  pin.release();
+  assertEquals(unmap.done, true);
 });
 
 Deno.test("AddressSpace.unmap() of many one-byte mappings ends", () => {
@@ -228,6 +233,31 @@ Deno.test("AddressSpace.unmap() of many one-byte mappings ends", () => {
   assertEquals(subject.size, 500);
   assertEquals(subject.unmap(iova(0), 2 ** 52).bytes, 500);
   assertEquals(subject.size, 0);
+});
+
+Deno.test("AddressSpace.unmap() of tens of thousands of big mappings ends, and one that is left stays", () => {
+  const GIB = 2 ** 30;
+  const count = 65536;
+  const subject = space();
+  for (let i = 0; i <= count; i++) subject.map(iova(i * GIB), gpa(0), GIB, 3);
+  const translate = (at: number) => subject.table.translate(at, 1, 1, new Float64Array(8));
+  const probes = [0, 5 * GIB + 0x1234, (count - 1) * GIB, count * GIB - 1];
+  for (const at of probes) assertEquals(translate(at), at % GIB);
+  assertEquals(translate(count * GIB + 5), 5);
+  assertEquals(subject.unmap(iova(0), count * GIB).bytes, count * GIB);
+  assertEquals([subject.size, subject.mappedBytes], [1, GIB]);
+  for (const at of probes) assertEquals(translate(at), Fault.UNMAPPED);
+  assertEquals(translate(count * GIB + 5), 5);
+});
+
+Deno.test("AddressSpace.unmap() of all that is mapped gives the memory back", () => {
+  const subject = space();
+  const fresh = subject.table.byteLength;
+  for (let page = 0; page < 10_000; page++) {
+    subject.map(iova(page * 0x1000), gpa(0), 0x1000, 3);
+  }
+  subject.unmap(iova(0), 2 ** 52);
+  assertEquals([subject.size, subject.table.byteLength], [0, fresh]);
 });
 
 Deno.test("AddressSpace.clear() removes everything, and waits for all DMA in flight", () => {

@@ -199,6 +199,31 @@ export class TranslationTable {
     this.#cache.dropRange(Math.floor(start / PAGE_SIZE), Math.floor(last / PAGE_SIZE));
   }
 
+  /** Removes the ranges that start within [start, last], from every cache as well. @returns their bytes */
+  removeWithin(start: number, last: number): number {
+    const map = this.#map;
+    const room = this.#cache.capacity;
+    let bytes = 0;
+    let pages = 0;
+    for (let slot = map.from(start); slot >= 0; slot = map.from(start)) {
+      const from = map.startOf(slot);
+      if (from > last) break;
+      const end = map.remove(from);
+      bytes += end - from + 1;
+      if (from === this.#hot[HOT_START]) this.#forgetHot();
+      const first = Math.floor(from / PAGE_SIZE);
+      const final = Math.floor(end / PAGE_SIZE);
+      pages += final - first + 1;
+      if (pages <= room) this.#cache.dropRange(first, final);
+    }
+    if (map.size === 0) this.clear();
+    // Going through all that is cached for each big range would take seconds where there are many.
+    else if (pages > room) {
+      this.#cache.dropRange(Math.floor(start / PAGE_SIZE), Math.floor(last / PAGE_SIZE));
+    }
+    return bytes;
+  }
+
   /** Removes everything, and gives the memory back. */
   clear(): void {
     this.#map.clear();
