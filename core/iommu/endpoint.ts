@@ -53,6 +53,11 @@ export class Endpoint {
   readonly context: DmaContext;
   /** The DMA of this endpoint without PASID. */
   readonly memory: IommuMemory;
+  /**
+   * Told what the `onRevoke` of a pin of this endpoint threw. The unmap, detach or other change that
+   * the device was told of is made all the same. Must not throw; an uncaught error unless set.
+   */
+  onDeviceError: (error: unknown) => void = (error) => reportError(error);
 
   /** Called by {@linkcode Iommu.addEndpoint}. */
   constructor(

@@ -4,7 +4,9 @@
  * @module
  */
 
+import type { Status } from "../address.ts";
 import type { Pin } from "../memory/memory.ts";
+import { checkWritten } from "../memory/ram_pin.ts";
 import { Completion } from "./completion.ts";
 
 /** One access in flight, as {@linkcode InFlight} keeps it. */
@@ -20,9 +22,16 @@ export class DmaPin implements Pin {
   readonly endpoint: number;
   #owner: InFlight | null;
   readonly #released: (() => void) | null;
+  readonly #wrote: ((offset: number, length: number) => Status) | null;
+  readonly #failed: (error: unknown) => void;
   #waiters: Completion[] | null = null;
 
-  /** Begins an access. @param released called once on release, before anyone who waits: marks dirty pages */
+  /**
+   * Begins an access.
+   * @param released called once on release, before anyone who waits: marks dirty pages
+   * @param wrote does what {@linkcode Pin.wrote} says; null when the access does not want WRITE
+   * @param failed told what {@linkcode onRevoke} threw; it is an uncaught error unless told
+   */
   constructor(
     owner: InFlight,
     slices: readonly Uint8Array[],
@@ -30,6 +39,8 @@ export class DmaPin implements Pin {
     length: number,
     endpoint: number,
     released: (() => void) | null,
+    wrote: ((offset: number, length: number) => Status) | null = null,
+    failed: (error: unknown) => void = (error) => reportError(error),
   ) {
     this.#owner = owner;
     this.slices = slices;
@@ -38,6 +49,8 @@ export class DmaPin implements Pin {
     this.last = start + length - 1;
     this.endpoint = endpoint;
     this.#released = released;
+    this.#wrote = wrote;
+    this.#failed = failed;
     owner.add(this);
   }
 
@@ -45,18 +58,28 @@ export class DmaPin implements Pin {
     return this.#waiters !== null;
   }
 
+  wrote(offset: number, length: number): Status {
+    checkWritten(this.length, this.#wrote !== null && this.#owner !== null, offset, length);
+    return this.#wrote?.(offset, length) ?? 0;
+  }
+
   release(): void {
     const owner = this.#owner;
     if (owner === null) return;
     this.#owner = null;
     owner.remove(this);
-    this.#released?.();
     let failure: { error: unknown } | null = null;
+    try {
+      this.#released?.();
+    } catch (error) {
+      // The access is over, and who waits for that is told all the same.
+      failure = { error };
+    }
     for (const waiter of this.#waiters ?? []) {
       try {
         waiter.settle();
       } catch (error) {
-        // Who waits behind it is told all the same.
+        // So is who waits behind it.
         failure ??= { error };
       }
     }
@@ -71,7 +94,12 @@ export class DmaPin implements Pin {
       return;
     }
     this.#waiters = [completion];
-    this.onRevoke?.();
+    try {
+      this.onRevoke?.();
+    } catch (error) {
+      // The device is broken, not the change that it was told of.
+      this.#failed(error);
+    }
   }
 }
 
@@ -112,18 +140,10 @@ export class InFlight {
     // Held while telling: a pin released from within its onRevoke must not end
     // the completion before the others have been told.
     completion.hold();
-    let failure: { error: unknown } | null = null;
     for (const pin of [...this.#pins]) {
       // Another pin's onRevoke may have released this one; one of length 0 touches nothing.
-      if (pin.length === 0 || !this.#pins.has(pin) || !matches(pin)) continue;
-      try {
-        pin.revokeFor(completion);
-      } catch (error) {
-        // A device's onRevoke is broken: the others are told all the same.
-        failure ??= { error };
-      }
+      if (pin.length > 0 && this.#pins.has(pin) && matches(pin)) pin.revokeFor(completion);
     }
     completion.settle();
-    if (failure !== null) throw failure.error;
   }
 }

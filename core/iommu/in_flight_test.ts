@@ -179,22 +179,57 @@ Deno.test("InFlight.drainEndpoint() joins a completion that waits for more", () 
   assertEquals(completion.done, true);
 });
 
-Deno.test("InFlight: an onRevoke that throws keeps no other from being told, and its error comes out", () => {
+Deno.test("InFlight: an onRevoke that throws keeps no other from being told, and is reported for its pin", () => {
   const inFlight = new InFlight();
-  const pins = [0, 1, 2].map(() => pin(inFlight, 0, 0x1000));
+  const failures: unknown[] = [];
+  const pins = [0, 1, 2].map((i) =>
+    new DmaPin(inFlight, NO_SLICES, 0, 0x1000, 1, null, null, (error) => failures.push([i, error]))
+  );
+  const errors = [new Error("broken 0"), new Error("broken 1")];
   const told: number[] = [];
   pins.forEach((each, i) =>
     each.onRevoke = () => {
       told.push(i);
-      if (i < 2) throw new Error(`broken ${i}`);
+      if (i < 2) throw errors[i]!;
     }
   );
-  assertThrows(() => inFlight.drain(0, 0xfff, 0), Error, "broken 0");
-  assertEquals(told, [0, 1, 2]);
+  const first = inFlight.drain(0, 0xfff, 0);
+  assertEquals([told, failures], [[0, 1, 2], [[0, errors[0]], [1, errors[1]]]]);
   assertEquals(pins.map((each) => each.revoked), [true, true, true]);
   const again = inFlight.drain(0, 0xfff, 0);
+  assertEquals([first.done, again.done, failures.length], [false, false, 2]);
   for (const each of pins) each.release();
-  assertEquals(again.done, true);
+  assertEquals([first.done, again.done], [true, true]);
+});
+
+Deno.test("DmaPin: what onRevoke threw is an uncaught error where nobody asked for it", () => {
+  const inFlight = new InFlight();
+  const broken = new Error("broken device");
+  pin(inFlight, 0, 0x1000).onRevoke = () => {
+    throw broken;
+  };
+  const seen: unknown[] = [];
+  const listener = (event: ErrorEvent): void => {
+    event.preventDefault();
+    seen.push(event.error);
+  };
+  globalThis.addEventListener("error", listener);
+  try {
+    assertEquals(inFlight.drain(0, 0xfff, 0).done, false);
+  } finally {
+    globalThis.removeEventListener("error", listener);
+  }
+  assertEquals(seen, [broken]);
+});
+
+Deno.test("DmaPin.release(): who waits is told, also when marking what was written throws", () => {
+  const inFlight = new InFlight();
+  const held = pin(inFlight, 0, 0x1000, 1, () => {
+    throw new Error("broken memory");
+  });
+  const unmap = inFlight.drain(0, 0xfff, 0);
+  assertThrows(() => held.release(), Error, "broken memory");
+  assertEquals([unmap.done, inFlight.count], [true, 0]);
 });
 
 Deno.test("DmaPin.release(): who waits is told, also when another's callback throws", () => {

@@ -10,6 +10,7 @@ import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { Clock } from "../observe/clock.ts";
 import { Counter } from "../observe/counters.ts";
 import { TraceKind, TraceRing } from "../observe/trace.ts";
+import type { AddressSpace } from "./address_space.ts";
 import { Completion } from "./completion.ts";
 import { Domain, type DomainId, type DomainKind } from "./domain.ts";
 import { type DmaContext, Endpoint, type EndpointId } from "./endpoint.ts";
@@ -52,6 +53,8 @@ export class Iommu {
   readonly #seed: number;
   readonly #endpoints = new Map<EndpointId, Endpoint>();
   readonly #domains = new Map<DomainId, Domain>();
+  /** Of domains that were destroyed, while DMA through them is in flight. */
+  readonly #leftovers = new Set<AddressSpace>();
   readonly #numbering = new FaultSequence();
   #bypass: "on" | "off" = "off";
 
@@ -82,19 +85,11 @@ export class Iommu {
   setBypass(bypass: "on" | "off"): Completion {
     this.#bypass = bypass;
     const completion = new Completion();
-    let failure: { error: unknown } | null = null;
     for (const { context } of this.#endpoints.values()) {
       if (context.domain !== null) continue;
       context.bypass = bypass === "on";
-      if (bypass === "on") continue;
-      try {
-        context.bypassInFlight.drainEndpoint(context.endpoint.id, completion);
-      } catch (error) {
-        // A device's onRevoke is broken: bypass ends for the others all the same.
-        failure ??= { error };
-      }
+      if (bypass === "off") context.bypassInFlight.drainEndpoint(context.endpoint.id, completion);
     }
-    if (failure !== null) throw failure.error;
     return completion;
   }
 
@@ -155,7 +150,11 @@ export class Iommu {
       );
     }
     this.#domains.delete(id);
-    return domain.space.clear();
+    const { space } = domain;
+    const completion = space.clear();
+    this.#leftovers.add(space);
+    completion.whenDone(() => this.#leftovers.delete(space));
+    return completion;
   }
 
   /** The domain with this ID. @throws {IommuError} `no-domain` */
@@ -223,7 +222,11 @@ export class Iommu {
     return completion;
   }
 
-  /** From now on pages of the range that devices of the domain write are recorded. @throws {IommuError} `no-domain`, `bypass` */
+  /**
+   * From now on pages of the range that devices of the domain write are recorded.
+   * @throws {IommuError} `no-domain`, `bypass`
+   * @throws {RangeError} unless the range has 1 byte to 2^32 pages
+   */
   startDirtyTracking(domainId: DomainId, iova: Iova, length: number): void {
     const start = Math.floor(iova / PAGE_SIZE) * PAGE_SIZE;
     this.#mapped(domainId).space.startDirtyTracking(start as Iova, length + (iova - start));
@@ -264,12 +267,13 @@ export class Iommu {
 
   /**
    * What ends when nothing is in flight that the endpoint began before now: through
-   * any domain, also one that it left while somebody else was told to wait.
+   * any domain, also one that it left while somebody else was told to wait, or that is no more.
    */
   #drained(context: DmaContext, which: "all" | "translated" = "all"): Completion {
     const completion = new Completion();
     const { id } = context.endpoint;
     for (const { space } of this.#domains.values()) space.inFlight.drainEndpoint(id, completion);
+    for (const space of this.#leftovers) space.inFlight.drainEndpoint(id, completion);
     if (which === "all") context.bypassInFlight.drainEndpoint(id, completion);
     return completion;
   }

@@ -14,6 +14,7 @@ import {
   type Status,
 } from "../address.ts";
 import { Copier } from "../memory/copier.ts";
+import type { DirtyBitmap } from "../memory/dirty_bitmap.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { loadU64, storeU64 } from "../memory/guest_ram.ts";
 import type { Memory, Pin, ScalarSize } from "../memory/memory.ts";
@@ -170,19 +171,31 @@ export class IommuMemory implements Memory<Iova> {
 
   pin(iova: Iova, length: number, access: number): Pin | Fault {
     const views: Uint8Array[] = [];
-    const status = this.#appendSlices(iova, length, access, views);
-    if (status !== 0) return status;
+    const parts: Pin[] = [];
+    const status = this.#appendSlices(iova, length, access, views, parts);
+    if (status !== 0) {
+      for (const part of parts) part.release();
+      return status;
+    }
     const { space, bypassInFlight, endpoint } = this.#context;
+    const writes = (access & Access.WRITE) !== 0;
     // The pages were marked when the pin began; what was written since a fetch
     // of the marks in between would be lost without marking them again.
-    const marker = (access & Access.WRITE) !== 0 ? this.#markerOf(iova, length, views) : null;
+    const released = (): void => {
+      for (const part of parts) part.release();
+      if (writes) space?.dirty?.mark(iova, length);
+    };
     return new DmaPin(
       space === null ? bypassInFlight : space.inFlight,
       views,
       iova,
       length,
       endpoint.id,
-      this.#trace.on ? this.#tracePin(iova, length, marker) : marker,
+      this.#trace.on ? this.#tracePin(iova, length, released) : released,
+      writes
+        ? (offset, count) => this.#wrote(parts, space?.dirty ?? null, iova, offset, count)
+        : null,
+      (error) => endpoint.onDeviceError(error),
     );
   }
 
@@ -404,7 +417,8 @@ export class IommuMemory implements Memory<Iova> {
    * the long way. Counts the translation on success alone.
    */
   #region(access: number): RamRegion | null {
-    if (--this.#untilSample <= 0 || this.#trace.on) return null;
+    if (this.#trace.on) return null;
+    if (--this.#untilSample <= 0) return this.#regionTimed(access);
     const { space, bypass } = this.#context;
     const pages = this.#pages;
     const page = Math.floor(this.#long[BASE]! / PAGE_SIZE);
@@ -425,6 +439,18 @@ export class IommuMemory implements Memory<Iova> {
     }
     this.#counters[Counter.TRANSLATIONS]!++;
     pages[PLACE] = (pages[TARGET_PAGE]! - region.firstPage) * PAGE_SIZE;
+    return region;
+  }
+
+  /** As {@linkcode #region}, timed. Where that sends the access the long way, what is timed is the translation there. */
+  #regionTimed(access: number): RamRegion | null {
+    // #region() counts this access once more.
+    this.#untilSample = LATENCY_SAMPLE + 1;
+    const start = performance.now();
+    const region = this.#region(access);
+    const end = performance.now();
+    if (region === null) this.#untilSample = 1;
+    else this.#context.endpoint.latency.record(Math.round((end - start) * 1e6));
     return region;
   }
 
@@ -454,7 +480,8 @@ export class IommuMemory implements Memory<Iova> {
     }
     if (!context.bypass) return Fault.NO_DOMAIN;
     const iova = long[BASE]! + done;
-    if (iova > MAX_ADDRESS) return Fault.NO_MEMORY;
+    // Not the other way round: NaN is nowhere either.
+    if (!(iova <= MAX_ADDRESS)) return Fault.NO_MEMORY;
     long[GPA] = iova;
     long[RUN] = MAX_ADDRESS + 1 - iova;
     return 0;
@@ -464,7 +491,8 @@ export class IommuMemory implements Memory<Iova> {
     this.#untilSample = LATENCY_SAMPLE;
     const start = performance.now();
     const status = this.#translate(done, access, wanted);
-    this.#context.endpoint.latency.record((performance.now() - start) * 1e6);
+    const end = performance.now();
+    this.#context.endpoint.latency.record(Math.round((end - start) * 1e6));
     return status;
   }
 
@@ -522,7 +550,14 @@ export class IommuMemory implements Memory<Iova> {
     return 0;
   }
 
-  #appendSlices(iova: number, length: number, access: number, views: Uint8Array[]): Status {
+  /** With `pins` the views are held, by one pin of the memory for each run. */
+  #appendSlices(
+    iova: number,
+    length: number,
+    access: number,
+    views: Uint8Array[],
+    pins: Pin[] | null = null,
+  ): Status {
     const memory = this.#memory;
     const long = this.#long;
     long[BASE] = iova;
@@ -532,7 +567,9 @@ export class IommuMemory implements Memory<Iova> {
       if (located !== 0) return this.#refuse(done, access, located);
       if (done === 0) long[FIRST] = long[GPA]!;
       const run = Math.min(long[RUN]!, length - done);
-      const status = memory.appendSlices(long[GPA]! as Gpa, run, access, views);
+      const status = pins === null
+        ? memory.appendSlices(long[GPA]! as Gpa, run, access, views)
+        : pinPart(memory, long[GPA]! as Gpa, run, access, views, pins);
       if (status !== 0) return this.#refuse(done + memory.transferred, access, status);
       done += run;
     }
@@ -557,32 +594,30 @@ export class IommuMemory implements Memory<Iova> {
     }
   }
 
-  /** Marks by GPA and by IOVA what a pin may have written. */
-  #markerOf(iova: number, length: number, views: readonly Uint8Array[]): () => void {
-    const space = this.#context.space;
-    const targets: { gpa: number; length: number }[] = [];
-    let at = iova;
-    for (const view of views) {
-      const gpa = space === null ? at : this.#targetOf(space.table.ranges, at);
-      targets.push({ gpa, length: view.length });
-      at += view.length;
-    }
-    return () => {
-      for (const target of targets) this.#memory.markDirty(target.gpa as Gpa, target.length);
-      space?.dirty?.mark(iova, length);
-    };
-  }
-
-  #targetOf(
-    ranges: {
-      find(a: number): number;
-      startOf(s: number): number;
-      targetOf(s: number): number;
-    },
+  /** The holder of a pin of these parts has written: see {@linkcode Pin.wrote}. */
+  #wrote(
+    parts: readonly Pin[],
+    dirty: DirtyBitmap | null,
     iova: number,
-  ): number {
-    const slot = ranges.find(iova);
-    return ranges.targetOf(slot) + (iova - ranges.startOf(slot));
+    offset: number,
+    length: number,
+  ): Status {
+    const end = offset + length;
+    let at = 0;
+    for (const part of parts) {
+      const from = Math.max(offset, at);
+      const run = Math.min(end, at + part.length) - from;
+      if (run > 0) {
+        const status = part.wrote(from - at, run);
+        if (status !== 0) {
+          this.#long[BASE] = iova;
+          return this.#refuse(from + this.#memory.transferred, Access.WRITE, status);
+        }
+        dirty?.mark(iova + from, run);
+      }
+      at += part.length;
+    }
+    return 0;
   }
 
   /** The long way's access has read `length` bytes. */
@@ -633,12 +668,12 @@ export class IommuMemory implements Memory<Iova> {
   }
 
   /** Records that the access begins. @returns what records its end, and goes on with `released` */
-  #tracePin(iova: number, length: number, released: (() => void) | null): () => void {
+  #tracePin(iova: number, length: number, released: () => void): () => void {
     this.#record(TraceKind.PIN, iova, length, ++this.#tracedPins);
     return () => {
       this.#tracedPins--;
       if (this.#trace.on) this.#record(TraceKind.UNPIN, iova, length, this.#tracedPins);
-      released?.();
+      released();
     };
   }
 
@@ -646,4 +681,20 @@ export class IommuMemory implements Memory<Iova> {
     const { endpoint, pasid } = this.#context;
     this.#trace.record(this.#clock.nowNs, kind, endpoint.id, pasid, iova, length, result);
   }
+}
+
+/** As {@linkcode GuestMemory.appendSlices}, of a pin that is put behind `pins`. */
+function pinPart(
+  memory: GuestMemory,
+  gpa: Gpa,
+  length: number,
+  access: number,
+  views: Uint8Array[],
+  pins: Pin[],
+): Status {
+  const pin = memory.pin(gpa, length, access);
+  if (typeof pin === "number") return pin;
+  pins.push(pin);
+  views.push(...pin.slices);
+  return 0;
 }

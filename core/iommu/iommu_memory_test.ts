@@ -400,6 +400,25 @@ Deno.test("IommuMemory: addresses that no device should issue fault, after any u
   }
 });
 
+Deno.test("IommuMemory in bypass: addresses that no device should issue are nowhere in memory", () => {
+  for (const regions of ["known", "forgotten"]) {
+    const { memory, iommu, ram } = bench();
+    iommu.detach(ENDPOINT);
+    iommu.setBypass("on");
+    if (regions === "forgotten") {
+      ram.addRegion({ name: "passing", start: gpa(2 ** 40), length: PAGE });
+      assertEquals(memory.readU8(iova(2 ** 40)), 0);
+      ram.removeRegion(gpa(2 ** 40));
+    }
+    for (const address of [-1, -PAGE, 2 ** 52, 2 ** 53, 2 ** 64, Infinity, NaN]) {
+      assertEquals(memory.readU32(iova(address)), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.writeU8(iova(address), 1), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.read(iova(address), new Uint8Array(100)), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.transferred, 0, `${address}`);
+    }
+  }
+});
+
 Deno.test("IommuMemory.check() says what the access would, and records and counts nothing", () => {
   const { memory, iommu } = bench(
     ...SCATTERED,
@@ -635,6 +654,30 @@ Deno.test("IommuMemory times one in some thousand translations", () => {
   assertEquals(latency.count, 0);
   for (let i = 0; i < 4096 * 3; i++) memory.readU8(iova(0x10_0000));
   assertEquals(latency.count, 3);
+});
+
+Deno.test("IommuMemory: an access that is timed is counted and done as every other, the short way and the long", () => {
+  const { memory, iommu, ram } = bench(...SCATTERED);
+  const { latency } = iommu.endpoint(ENDPOINT);
+  for (let i = 0; i < 4096 * 4; i++) {
+    const at = iova(0x10_0000 + i % 3 * PAGE + 8);
+    assertEquals(memory.writeU32(at, i), 0);
+    assertEquals(memory.readU32(at), i);
+  }
+  assertEquals(latency.count, 8);
+  const { translations, iotlbHits, iotlbMisses, dmaReadBytes, dmaWriteBytes } = metrics(iommu);
+  assertEquals([translations, iotlbHits + iotlbMisses], [4096 * 8, 4096 * 8]);
+  assertEquals([dmaReadBytes, dmaWriteBytes], [4096 * 16, 4096 * 16]);
+  ram.startDirtyLog();
+  const page = new Uint8Array(PAGE);
+  for (let i = 0; i < 4096; i++) {
+    assertEquals(memory.read(iova(0x10_0000), page), 0);
+    assertEquals(memory.writeU32(iova(0x10_2000), i), 0);
+    assertEquals(memory.readU32(iova(0x10_2000)), i);
+    assertEquals(memory.readU8(iova(0x20_0000)), Fault.UNMAPPED);
+  }
+  assertEquals(metrics(iommu).translations, 4096 * 12);
+  assert(latency.count >= 12, `${latency.count} timed`);
 });
 
 Deno.test("IommuMemory dates its faults by the clock", () => {

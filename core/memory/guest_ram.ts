@@ -8,6 +8,7 @@ import {
   Access,
   Fault,
   type Gpa,
+  hex,
   hexRange,
   isRange,
   MAX_ADDRESS,
@@ -22,8 +23,8 @@ import { TARGET_PAGE } from "./page_registers.ts";
 import { RamPin } from "./ram_pin.ts";
 import { RamRegion, type RamRegionSpec } from "./ram_region.ts";
 
-/** The region of no address. */
-const NOWHERE = new RamRegion({ name: "nowhere", start: Infinity as Gpa, length: 0 });
+/** The region of no address: beyond them all, and its last byte before its first. */
+const NOWHERE = new RamRegion({ name: "nowhere", start: 2 ** 53 as Gpa, length: 0 });
 
 const TWO_32 = 2 ** 32;
 
@@ -39,13 +40,16 @@ export class GuestRam implements GuestMemory {
 
   /**
    * Makes guest memory of these regions; more may come later.
-   * @throws {RangeError} for a region that is not made of whole pages, or two that overlap
+   * @throws {RangeError} as {@linkcode addRegion}
    */
   constructor(regions: readonly RamRegionSpec[]) {
     for (const region of regions) this.addRegion(region);
   }
 
-  /** Adds a region. @throws {RangeError} when it is not made of whole pages, or overlaps another */
+  /**
+   * Adds a region.
+   * @throws {RangeError} when it is not made of whole pages, overlaps another, or its bytes do not fit it
+   */
   addRegion(spec: RamRegionSpec): RamRegion {
     // Said only when it fails: memory that peers map comes and goes thousands of times a second.
     const refusal = (why: string): RangeError =>
@@ -58,17 +62,23 @@ export class GuestRam implements GuestMemory {
     if (spec.length === 0 || spec.start % PAGE_SIZE !== 0 || spec.length % PAGE_SIZE !== 0) {
       throw refusal(`a region is made of whole pages of ${PAGE_SIZE} bytes`);
     }
-    if (spec.bytes !== undefined && spec.bytes.length !== spec.length) {
-      throw refusal(`it was given ${spec.bytes.length} bytes`);
+    if (spec.bytes !== undefined) {
+      const { length, byteOffset } = spec.bytes;
+      if (length !== spec.length) throw refusal(`it was given ${length} bytes`);
+      if (byteOffset % 8 !== 0) {
+        throw refusal(
+          `its bytes are at offset ${hex(byteOffset)} of their buffer, which is no multiple of 8`,
+        );
+      }
     }
     const at = this.#after(spec.start);
     const before = this.#regions[at - 1];
     const after = this.#regions[at];
-    if (
-      (before !== undefined && before.last >= spec.start) ||
-      (after !== undefined && after.start < spec.start + spec.length)
-    ) {
-      throw refusal(`it overlaps region ${(after ?? before)!.name}`);
+    if (before !== undefined && before.last >= spec.start) {
+      throw refusal(`it overlaps region ${before.name}`);
+    }
+    if (after !== undefined && after.start < spec.start + spec.length) {
+      throw refusal(`it overlaps region ${after.name}`);
     }
     const region = new RamRegion(spec);
     if (this.#dirtyLog === "on") region.dirty = new DirtyBitmap(region.start, region.length);
@@ -297,7 +307,11 @@ export class GuestRam implements GuestMemory {
     const status = this.appendSlices(gpa, length, access, views);
     if (status !== 0) return status;
     const writes = (access & Access.WRITE) !== 0;
-    return new RamPin(views, length, writes ? () => this.markDirty(gpa, length) : null);
+    return new RamPin(
+      views,
+      length,
+      writes ? (offset, count) => this.markDirty((gpa + offset) as Gpa, count) : null,
+    );
   }
 
   /** From now on every page that is written is recorded. Forgets what was recorded before. */
@@ -325,7 +339,13 @@ export class GuestRam implements GuestMemory {
   }
 
   markDirty(gpa: Gpa, length: number): void {
-    for (const region of this.#regions) region.dirty?.mark(gpa, length);
+    // Of the regions of a client there may be tens of thousands.
+    const regions = this.#regions;
+    for (let at = Math.max(0, this.#after(gpa) - 1); at < regions.length; at++) {
+      const region = regions[at]!;
+      if (region.start >= gpa + length) return;
+      region.dirty?.mark(gpa, length);
+    }
   }
 
   regionAt(pages: Float64Array): RamRegion | null {

@@ -81,9 +81,45 @@ Deno.test("GuestRam refuses regions that are not whole pages, overlap, or lie ou
     [[region(-PAGE, PAGE)], "0 to 2^52 - 1"],
     [[region(NaN, PAGE)], "0 to 2^52 - 1"],
     [[{ ...region(0, PAGE), bytes: new Uint8Array(PAGE - 1) }], "it was given 4095 bytes"],
+    [
+      [{ ...region(0, PAGE), bytes: new Uint8Array(new ArrayBuffer(2 * PAGE), 4, PAGE) }],
+      "at offset 0x4 of their buffer",
+    ],
   ];
   for (const [regions, message] of cases) {
     assertThrows(() => new GuestRam(regions), RangeError, message);
+  }
+});
+
+Deno.test("GuestRam.addRegion() names the region that is in the way, before or behind", () => {
+  const memory = new GuestRam([
+    { name: "first", start: gpa(0), length: 2 * PAGE },
+    { name: "second", start: gpa(4 * PAGE), length: PAGE },
+  ]);
+  const cases: [number, number, string][] = [
+    [PAGE, PAGE, "first"],
+    [PAGE, 2 * PAGE, "first"],
+    [3 * PAGE, 2 * PAGE, "second"],
+    [4 * PAGE, PAGE, "second"],
+  ];
+  for (const [start, length, there] of cases) {
+    assertThrows(
+      () => memory.addRegion({ name: "new", start: gpa(start), length }),
+      RangeError,
+      `overlaps region ${there}`,
+    );
+  }
+  assertEquals(memory.regions.length, 2);
+});
+
+Deno.test("GuestRam: what is no address is nowhere, also while no region is known", () => {
+  for (const memory of [new GuestRam([]), ram()]) {
+    for (const address of [-1, -PAGE, 2 ** 53, 2 ** 64, Infinity, NaN]) {
+      assertEquals(memory.readU8(gpa(address)), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.readU32(gpa(address)), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.writeU32(gpa(address), 1), Fault.NO_MEMORY, `${address}`);
+      assertEquals(memory.regionAt(new Float64Array([0, address / PAGE, 0])), null, `${address}`);
+    }
   }
 });
 
@@ -497,6 +533,25 @@ Deno.test("GuestRam's dirty log records what every kind of write touched, by GPA
     write(memory);
     assertEquals(memory.takeDirtyPages(), expected.map(gpa), String(write));
     assertEquals(memory.takeDirtyPages(), []);
+  }
+});
+
+Deno.test("GuestRam.markDirty() marks the pages of every region that the range meets, and no other", () => {
+  const memory = ram();
+  memory.startDirtyLog();
+  const cases: [number, number, number[]][] = [
+    [0, 0, []],
+    [PAGE - 1, 2, [0, PAGE]],
+    [3 * PAGE, 2 * PAGE, [3 * PAGE, 4 * PAGE]],
+    [0x6000, 2 * PAGE, []],
+    [0x7fff, 2, [0x8000]],
+    [0x5fff, FOUR_GIB, [0x5000, 0x8000, 0x9000, FOUR_GIB, FOUR_GIB + PAGE]],
+    [FOUR_GIB + 2 * PAGE, PAGE, []],
+    [TOP - 1, PAGE + 1, [TOP]],
+  ];
+  for (const [start, length, pages] of cases) {
+    memory.markDirty(gpa(start), length);
+    assertEquals(memory.takeDirtyPages(), pages.map(gpa), `${start} and ${length}`);
   }
 });
 

@@ -67,7 +67,8 @@ export interface Memory<Address extends number> {
    * The range without copying: views in ascending order, one a contiguous
    * fragment, or the first fault. Valid until the caller returns to its event
    * loop; hold them longer only through {@linkcode pin}. A view that wants WRITE
-   * marks its pages dirty now, so write to it before returning.
+   * marks its pages dirty now, so write to it before returning; one that does not
+   * want READ as well is to be written whole, since what it holds is not known.
    */
   slices(address: Address, length: number, access: number): readonly Uint8Array[] | Fault;
 
@@ -81,7 +82,10 @@ export interface Memory<Address extends number> {
 
 /** DMA in flight: views on guest memory that outlast one call. */
 export interface Pin {
-  /** Fragments in ascending order. Must not be touched after {@linkcode release}. */
+  /**
+   * Fragments in ascending order. Must not be touched after {@linkcode release}. Of a pin that does not
+   * want READ they hold what the holder has written, and besides that anything.
+   */
   readonly slices: readonly Uint8Array[];
   /** Bytes of all slices together. */
   readonly length: number;
@@ -90,8 +94,20 @@ export interface Pin {
    * then stop early, and release.
    */
   readonly revoked: boolean;
-  /** Called once, when {@linkcode revoked} turns true: set it to be told at once. May release the pin. */
+  /**
+   * Called once, when {@linkcode revoked} turns true: set it to be told at once. May release the pin.
+   * What it throws is reported as the device's error, and does not stop the change that revokes.
+   */
   onRevoke: (() => void) | null;
+  /**
+   * Says that the holder has written `length` bytes from byte `offset` of the range on: to be called
+   * after it has, before it returns to its event loop. Where memory cannot be shown the slices are a
+   * copy, of which these bytes are stored now, as the slices have them; whatever a holder does not tell
+   * of is not stored there, and stays what it was.
+   * @returns 0, or why the memory did not take them
+   * @throws {RangeError} for bytes outside the range, a pin that does not want WRITE, or a released one
+   */
+  wrote(offset: number, length: number): Status;
   /** Ends the access: dirty pages are marked, and what waits for it goes on. Idempotent. */
   release(): void;
 }

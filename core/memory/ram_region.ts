@@ -17,7 +17,7 @@ export interface RamRegionSpec {
   readonly length: number;
   /** Writes fault with `PERMISSION`. False unless told. */
   readonly readOnly?: boolean;
-  /** The bytes behind it, `length` of them; fresh zeroed ones unless told. */
+  /** The bytes behind it, `length` of them, at a multiple of 8 in their buffer; fresh zeroed ones unless told. */
   readonly bytes?: Uint8Array;
 }
 

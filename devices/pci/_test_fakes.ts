@@ -59,7 +59,14 @@ export class FakeMemory implements Memory<Iova> {
   pin(address: Iova, length: number): Pin | Fault {
     const slices = this.slices(address, length);
     if (typeof slices === "number") return slices;
-    return { slices, length, revoked: false, onRevoke: null, release: () => {} };
+    return {
+      slices,
+      length,
+      revoked: false,
+      onRevoke: null,
+      wrote: () => 0,
+      release: () => {},
+    };
   }
 
   #stored(size: number, address: number, value: number): Status {

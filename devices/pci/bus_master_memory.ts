@@ -18,15 +18,15 @@ export interface BusMasterGate {
 export class BusMasterMemory implements Memory<Iova> {
   readonly #memory: Memory<Iova>;
   readonly #gate: BusMasterGate;
-  readonly #onError: (cause: unknown) => void;
+  readonly #guard: (body: () => unknown) => void;
   readonly #pins = new Set<GatedPin>();
   #transferred = 0;
 
-  /** `onError` takes what an `onRevoke` of the device throws: it must not stop those of others. */
-  constructor(memory: Memory<Iova>, gate: BusMasterGate, onError: (cause: unknown) => void) {
+  /** `guard` runs an `onRevoke` of the device, and keeps what it throws: that must not stop those of others. */
+  constructor(memory: Memory<Iova>, gate: BusMasterGate, guard: (body: () => unknown) => void) {
     this.#memory = memory;
     this.#gate = gate;
-    this.#onError = onError;
+    this.#guard = guard;
   }
 
   get transferred(): number {
@@ -106,7 +106,7 @@ export class BusMasterMemory implements Memory<Iova> {
     if (this.#shut(length)) return Fault.BUS_MASTER_OFF;
     const pin = this.#memory.pin(address, length, access);
     if (typeof pin === "number") return pin;
-    return new GatedPin(pin, this.#pins, this.#onError);
+    return new GatedPin(pin, this.#pins, this.#guard);
   }
 
   #shut(length: number): boolean {
@@ -124,13 +124,13 @@ class GatedPin implements Pin {
   onRevoke: (() => void) | null = null;
   readonly #pin: Pin;
   readonly #pins: Set<GatedPin>;
-  readonly #onError: (cause: unknown) => void;
+  readonly #guard: (body: () => unknown) => void;
   #revoked = false;
 
-  constructor(pin: Pin, pins: Set<GatedPin>, onError: (cause: unknown) => void) {
+  constructor(pin: Pin, pins: Set<GatedPin>, guard: (body: () => unknown) => void) {
     this.#pin = pin;
     this.#pins = pins;
-    this.#onError = onError;
+    this.#guard = guard;
     pins.add(this);
     pin.onRevoke = () => this.revoke();
   }
@@ -150,11 +150,11 @@ class GatedPin implements Pin {
   revoke(): void {
     if (this.#revoked) return;
     this.#revoked = true;
-    try {
-      this.onRevoke?.();
-    } catch (cause) {
-      this.#onError(cause);
-    }
+    this.#guard(() => this.onRevoke?.());
+  }
+
+  wrote(offset: number, length: number): Status {
+    return this.#pin.wrote(offset, length);
   }
 
   release(): void {

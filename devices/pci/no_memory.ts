@@ -3,8 +3,9 @@
  * @module
  */
 
-import { Fault, type Iova, type Status } from "../../core/address.ts";
+import { Access, Fault, type Iova, type Status } from "../../core/address.ts";
 import type { Memory, Pin } from "../../core/memory/memory.ts";
+import { RamPin } from "../../core/memory/ram_pin.ts";
 
 /** Memory without a byte in it: whatever asks for one faults with `NO_MEMORY`. */
 export class NoMemory implements Memory<Iova> {
@@ -66,8 +67,8 @@ export class NoMemory implements Memory<Iova> {
     return length === 0 ? [] : Fault.NO_MEMORY;
   }
 
-  pin(_address: Iova, length: number): Pin | Fault {
+  pin(_address: Iova, length: number, access: number): Pin | Fault {
     if (length !== 0) return Fault.NO_MEMORY;
-    return { slices: [], length: 0, revoked: false, onRevoke: null, release: () => {} };
+    return new RamPin([], 0, (access & Access.WRITE) === 0 ? null : () => {});
   }
 }

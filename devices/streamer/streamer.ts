@@ -143,7 +143,6 @@ export class Streamer implements PciDevice {
 
   /** Ends the transfer that runs without a word: no status, no interrupt. */
   reset(): void {
-    this.#release();
     this.#wide.fill(0);
     this.#status = StreamerStatus.IDLE;
     this.#error = StreamerError.NONE;
@@ -158,6 +157,8 @@ export class Streamer implements PciDevice {
       this.#badValues =
         0;
     this.#host?.interrupts.setIntx(false);
+    // Last, as at every end of a transfer: who waited for it may look at the registers, or start anew.
+    this.#release();
   }
 
   /** Registers, what is pinned, and counts from the last reset. 64-bit values are hexadecimal strings. */
@@ -282,6 +283,11 @@ export class Streamer implements PciDevice {
       transfer.from,
       Math.min(this.#chunk, transfer.length - this.#bytesDone),
     );
+    const status = transfer.destination.wrote(this.#bytesDone, moved);
+    if (status !== 0) {
+      this.#faultReason = -status;
+      return this.#end(StreamerStatus.FAULT, StreamerError.DESTINATION);
+    }
     this.#bytesDone += moved;
     this.#bytesMoved += moved;
     if (this.#bytesDone < transfer.length) this.#defer();
@@ -317,8 +323,15 @@ export class Streamer implements PciDevice {
     if (status === StreamerStatus.ABORTED) this.#aborted++;
     if (status === StreamerStatus.FAULT) this.#faults++;
     if (status === StreamerStatus.REFUSED) this.#refused++;
-    this.#release();
-    if (interrupt === "none") return;
+    try {
+      this.#release();
+    } finally {
+      // Also when one who waited for it fails: that is not the guest's doing.
+      if (interrupt === "raise") this.#raise();
+    }
+  }
+
+  #raise(): void {
     this.#interruptStatus |= StreamerInterrupt.ENDED;
     const { interrupts } = this.#attached;
     // The level is driven in every mode: the pin shows it after a switch back to INTx.
@@ -331,8 +344,12 @@ export class Streamer implements PciDevice {
     this.#transfer = null;
     this.#timer?.cancel();
     this.#timer = null;
-    transfer?.source.release();
-    transfer?.destination.release();
+    try {
+      transfer?.source.release();
+    } finally {
+      // Nobody must wait for this one for ever because one who waited for the other fails.
+      transfer?.destination.release();
+    }
   }
 
   #acknowledge(bits: number): void {

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
+import { Access, Fault, type Gpa, type Iova, type Status } from "../../core/address.ts";
 import { Iommu } from "../../core/iommu/iommu.ts";
 import { GuestRam } from "../../core/memory/guest_ram.ts";
+import type { Pin } from "../../core/memory/memory.ts";
 import { VirtualClock } from "../../core/observe/virtual_clock.ts";
+import { FakeMemory } from "../pci/_test_fakes.ts";
 import { PCI_COMMAND } from "../pci/spec.ts";
 import { PciFunction } from "../pci/pci_function.ts";
 import { streamer } from "./mod.ts";
@@ -331,6 +333,75 @@ Deno.test("Streamer.reset() in mid transfer releases both pins, and moves nothin
   assertEquals([b.destination(), b.fn.intxAsserted], [before, false]);
   b.fn.configWrite(PCI_COMMAND, 2, ENABLED);
   assertEquals([...b.outcome(), b.read(0x30), b.read(0x38)], [IDLE, 0, 0, 256, 0]);
+});
+
+Deno.test("Streamer.reset() lets go last: who waited for the transfer finds the device reset, and may start anew", () => {
+  const b = bench();
+  b.program(SOURCE, DESTINATION, 512);
+  b.write(0x04, 5);
+  b.clock.advance(1);
+  const seen: unknown[] = [];
+  b.iommu.unmap(DOMAIN, DESTINATION as Iova, PAGE).whenDone(() => {
+    seen.push(b.outcome(), b.read(0x10));
+    b.program(SOURCE, DESTINATION + PAGE, 256);
+    b.write(0x04, 1);
+  });
+  b.device.reset();
+  assertEquals(seen, [[IDLE, 0, 0], 0]);
+  assertEquals([b.outcome(), b.read(0x10)], [[RUNNING, 0, 0], SOURCE]);
+  b.clock.advance(1);
+  assertEquals([b.outcome(), b.inFlight()], [[DONE, 0, 256], 0]);
+});
+
+Deno.test("Streamer lets go of both pins, and interrupts, when one who waited for the first fails", () => {
+  const b = bench();
+  b.program(SOURCE, DESTINATION, 256);
+  b.write(0x04, 5);
+  const unmap = b.iommu.unmap(DOMAIN, SOURCE as Iova, PAGE);
+  unmap.whenDone(() => {
+    throw new Error("not the device's doing");
+  });
+  b.clock.advance(1);
+  assertEquals([b.outcome(), b.inFlight(), b.read(0x38)], [[DONE, 0, 256], 0, 1]);
+});
+
+Deno.test("Streamer says what it wrote each tick, and ends with a fault when the memory does not take it", () => {
+  const told: [number, number][] = [];
+  const bytes = new Uint8Array(0x1000);
+  let fault: Status = 0;
+  let released = 0;
+  class Copying extends FakeMemory {
+    override pin(address: Iova, length: number): Pin {
+      return {
+        slices: [bytes.subarray(address, address + length)],
+        length,
+        revoked: false,
+        onRevoke: null,
+        wrote: (offset, count) => (told.push([offset, count]), fault),
+        release: () => void released++,
+      };
+    }
+  }
+  const device = new Streamer(), clock = new VirtualClock();
+  const interrupts = { mode: "intx", raise: () => {}, setIntx: () => {} } as const;
+  device.attach({ memory: new Copying(), clock, interrupts });
+  for (const [offset, value] of [[0x18, 0x800], [0x20, 600], [0x04, 5]]) {
+    device.barWrite(0, offset!, 4, value!);
+  }
+  clock.advance(2);
+  assertEquals(told, [[0, 256], [256, 256]]);
+  fault = Fault.NO_MEMORY;
+  clock.advance(1);
+  assertEquals(told.at(-1), [512, 88]);
+  const read = (offset: number) => device.barRead(0, offset, 4);
+  assertEquals([read(0x08), read(0x0c), read(0x28), read(0x2c), read(0x38)], [
+    FAULT,
+    5,
+    512,
+    -Fault.NO_MEMORY,
+    1,
+  ]);
+  assertEquals([released, clock.pending], [2, 0]);
 });
 
 Deno.test("Streamer.reset() by itself, without the function around it, releases both pins", () => {

@@ -9,6 +9,8 @@ import { Access, Fault, type Iova } from "../../core/address.ts";
 import { Descriptor } from "../../protocols/linux/descriptor.ts";
 import { EventFd } from "../../protocols/linux/eventfd.ts";
 import {
+  F_SETFL,
+  fcntl,
   ftruncate,
   memfdCreate,
   MFD_ALLOW_SEALING,
@@ -184,14 +186,15 @@ Deno.test("vfio-user rule 16: regular files are read and written by calls, pins 
       assertEquals(memory.atomicStore(0x1_0200 as Iova, 4, 0xdead_beef), 0);
       assertEquals(memory.atomicLoad(0x1_0200 as Iova, 4), 0xdead_beef);
       assertEquals(memory.atomicLoad(0x1_0202 as Iova, 4), Fault.STRADDLES);
-      // A pin is a copy, whose changes are in the file when it is released, and no others.
+      // A pin is a copy, of which the file gets what its holder says that it wrote.
       assertEquals(host.device.pin(0x1_1000, 0x1000, Access.READ_WRITE), 0);
       const [slice] = host.device.pins[0]!.slices;
       assertEquals(slice!.subarray(0, 2), new Uint8Array([3, 4]));
       slice!.fill(7, 0x10, 0x20);
-      host.turn(2);
+      assertEquals(host.device.pins[0]!.wrote(0x10, 0x10), 0);
       write(host, 0x1_1800, new Uint8Array([8]));
       slice![0xfff] = 9;
+      assertEquals(host.device.pins[0]!.wrote(0xfff, 1), 0);
       host.device.release();
       const bytes = Deno.readFileSync(path);
       assertEquals([
@@ -303,6 +306,24 @@ Deno.test("vfio-user rule 18: what cannot be mapped is EACCES, and closed", () =
   } finally {
     Deno.removeSync(path);
   }
+});
+
+Deno.test("vfio-user rule 18: a file open for appending takes no writes elsewhere: EACCES where it is not mapped", () => {
+  withProbe((host) => {
+    using client = host.driver();
+    using file = unsealable(0x2000);
+    const O_APPEND = 0o2000;
+    fcntl(file.fd, F_SETFL, O_RDWR | O_APPEND);
+    assertEquals(client.call(2, dmaMap(0x1000, 0x1000), [file.fd]).errno, EACCES);
+    assertEquals(client.call(2, dmaMap(0x1000, 0x1000, { flags: Prot.READ }), [file.fd]).errno, 0);
+    assertEquals(read(host, 0x1000), new Uint8Array(4));
+    // Mappings know no such mode.
+    using memory = new ClientMemory();
+    fcntl(memory.fd, F_SETFL, O_RDWR | O_APPEND);
+    assertEquals(client.call(2, dmaMap(0x8000, 0x1000), [memory.fd]).errno, 0);
+    assertEquals(write(host, 0x8000, new Uint8Array([7])), 0);
+    assertEquals(memory.bytes[0], 7);
+  });
 });
 
 Deno.test("vfio-user rule 18: what one client may do with a file is no right of another", () => {

@@ -5,10 +5,12 @@
  */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Access, type Iova } from "../../core/address.ts";
 import { Edu } from "../../devices/edu/edu.ts";
 import { Streamer } from "../../devices/streamer/streamer.ts";
-import { EventFd } from "../../protocols/linux/eventfd.ts";
+import { EventFd, signalEvent } from "../../protocols/linux/eventfd.ts";
 import { migrationPath } from "../../protocols/vfio_user/server/migration.ts";
 import { ClientMemory, type Host, withDevice, withProbe } from "./vfio_user/host.ts";
 import type { Probe } from "./vfio_user/probe.ts";
@@ -231,6 +233,34 @@ Deno.test("vfio-user rule 23: in STOP and STOP_COPY only data and DEVICE_FEATURE
   }
 });
 
+Deno.test("vfio-user rule 23: doorbells rung before STOP reach the device before it, those rung after it never", () => {
+  withProbe((host) => {
+    using client = host.driver({ max_msg_fds: 8 });
+    const { descriptors } = client.call(6, bytes(u32(0x1000), u32(0), u32(2), u32(0)));
+    const ring = () => signalEvent(descriptors[0]!.fd);
+    // Whichever of the descriptors is looked at first in a turn.
+    for (let round = 1; round <= 4; round++) {
+      const early = round * 2 - 1;
+      let before = -1;
+      host.device.onPause = () => before = host.device.log.length;
+      ring();
+      assertEquals(setState(client, STOP), 0);
+      assertEquals([before, host.device.log.length], [early, early]);
+      ring();
+      host.turn(2);
+      assertEquals(setState(client, STOP_COPY), 0);
+      ring();
+      assertEquals(setState(client, RUNNING), 0);
+      host.turn(2);
+      assertEquals(host.device.log.length, early);
+      ring();
+      host.turn(2);
+      assertEquals(host.device.log.length, early + 1);
+    }
+    for (const descriptor of descriptors) descriptor.close();
+  });
+});
+
 /** Reads to the end, in pieces. */
 function readStream(client: RawClient, piece = 100): Uint8Array {
   const parts: Uint8Array[] = [];
@@ -380,6 +410,49 @@ Deno.test("vfio-user rule 23: a stream without end is refused before it fills me
     assertEquals(errno, 27);
     assertEquals(client.call(13).errno, 0);
     assertEquals(host.server.migrationState, RUNNING);
+  });
+});
+
+Deno.test("vfio-user rule 23: a stream takes the memory of its bytes, however small its pieces are", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const held = () => {
+    collect();
+    const { heapUsed, external } = Deno.memoryUsage();
+    return heapUsed + external;
+  };
+  withProbe((host) => {
+    using client = host.client();
+    setState(client, RESUMING);
+    const piece = wire.message(18, migWrite(new Uint8Array(1)), { flags: wire.Flag.NO_REPLY });
+    const batch = bytes(...new Array<Uint8Array>(256).fill(piece));
+    const write = (batches: number) => {
+      for (let i = 0; i < batches; i++) {
+        client.send(batch);
+        host.turn(5);
+      }
+      assertEquals(client.call(16, feature(GET | STATE, undefined, 16)).errno, 0);
+    };
+    write(1);
+    const before = held();
+    write(256);
+    const grown = held() - before;
+    assert(grown < 0x10_0000, `${grown} bytes for 64 KiB`);
+  });
+});
+
+Deno.test("vfio-user rule 23: a stream of more values than any state has is refused before it is parsed", () => {
+  const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const record = (kind: number, json: Uint8Array) =>
+    bytes(u32(0x5443_4456), [2, 1], [2, kind], u32(json.length), json);
+  const many = text({ device: new Array(0x20_0000).fill([]) });
+  withProbe((host) => {
+    using client = host.client();
+    setState(client, RESUMING);
+    writeStream(client, bytes(record(1, text({ type: "probe" })), record(2, many)), 0x10_0000);
+    assertEquals(setState(client, STOP), EINVAL);
+    const { migrationFailure } = host.server.inspect();
+    assertEquals(migrationFailure, "record 2 has more than 1048576 values");
   });
 });
 

@@ -5,9 +5,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import type { BarLayout, InterruptSpec } from "../../devices/pci/pci_device.ts";
 import { signalEvent } from "../../protocols/linux/eventfd.ts";
 import { Mapping } from "../../protocols/linux/mapping.ts";
-import { withProbe } from "./vfio_user/host.ts";
+import { withDevice, withProbe } from "./vfio_user/host.ts";
+import { Probe } from "./vfio_user/probe.ts";
 import type { RawMessage } from "./vfio_user/raw_client.ts";
 import * as wire from "./vfio_user/wire.ts";
 
@@ -215,6 +217,41 @@ Deno.test("vfio-user rule 11: doorbells come with eventfds, and ringing one reac
     host.turn(2);
     assertEquals(host.device.log.length, 3);
     for (const descriptor of [...descriptors, ...again.descriptors]) descriptor.close();
+  });
+});
+
+Deno.test("vfio-user rule 11: hundreds of doorbells come with as many eventfds as one message carries", () => {
+  const doorbells = Array.from({ length: 300 }, (_, i) => ({ offset: 4 * i, size: 4 as const }));
+  class Bells extends Probe {
+    override readonly bars: readonly BarLayout[] = [
+      { index: 0, size: 0x1000, kind: "mmio32", doorbells },
+    ];
+    override readonly interrupts: InterruptSpec = { pin: 1 };
+  }
+  withDevice(new Bells(), (host) => {
+    using client = host.client({ max_msg_fds: 1024 });
+    const size = 16 + 253 * 40;
+    assertEquals(client.call(6, ioFds(16, 0)).body, bytes(u32(size), u32(0), u32(0), u32(253)));
+    const { body, descriptors } = client.call(6, ioFds(size, 0));
+    assertEquals([body.length, descriptors.length], [size, 253]);
+    for (const descriptor of descriptors) descriptor.close();
+  });
+});
+
+Deno.test("vfio-user rule 11: what is rung before a reset reaches the device before it", () => {
+  withProbe((host) => {
+    using client = host.driver({ max_msg_fds: 8 });
+    const { descriptors } = client.call(6, ioFds(0x1000, 2));
+    // Whichever of the descriptors is looked at first in a turn.
+    for (let round = 1; round <= 4; round++) {
+      client.call(10, wire.regionWrite(7, 4, new Uint8Array([7, 0])));
+      signalEvent(descriptors[0]!.fd);
+      assertEquals(client.call(13).errno, 0);
+      host.turn(2);
+      // After the reset the BAR does not answer.
+      assertEquals([host.device.resets, host.device.log.length], [round, round]);
+    }
+    for (const descriptor of descriptors) descriptor.close();
   });
 });
 

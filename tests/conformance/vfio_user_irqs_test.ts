@@ -4,7 +4,16 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { Descriptor } from "../../protocols/linux/descriptor.ts";
 import { EventFd } from "../../protocols/linux/eventfd.ts";
+import {
+  F_SETFL,
+  fcntl,
+  MFD_CLOEXEC,
+  pointerOf,
+  stable,
+  write,
+} from "../../protocols/linux/libc.ts";
 import { ClientMemory, type Host, withProbe } from "./vfio_user/host.ts";
 import type { Probe } from "./vfio_user/probe.ts";
 import type { RawClient } from "./vfio_user/raw_client.ts";
@@ -76,6 +85,24 @@ Deno.test("vfio-user rule 12: a descriptor that is no eventfd: EINVAL, and none 
     const body = setIrqs(TRIGGER | EVENTFD, MSI, 0, 2);
     assertEquals(client.call(8, body, [event.fd, memory.fd]).errno, EINVAL);
     assertEquals(host.device.host.interrupts.mode, "intx");
+  });
+});
+
+Deno.test("vfio-user rule 12: a descriptor whose file has no name that is text: EINVAL, and the server lives on", () => {
+  const library = Deno.dlopen("libc.so.6", {
+    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  });
+  using file = new Descriptor(
+    library.symbols.memfd_create(new Uint8Array([0xff, 0]), MFD_CLOEXEC),
+  );
+  library.close();
+  withProbe((host) => {
+    using client = host.driver();
+    using event = EventFd.create();
+    for (const fds of [[file.fd, event.fd], [event.fd, file.fd]]) {
+      assertEquals(client.call(8, setIrqs(TRIGGER | EVENTFD, MSI, 0, 2), fds).errno, EINVAL);
+    }
+    assertEquals(enable(client, MSI, 0, event), 0);
   });
 });
 
@@ -269,6 +296,15 @@ Deno.test("vfio-user rule 12: a peer that fills or hijacks an eventfd delays nob
     for (let i = 0; i < 10; i++) event.signal();
     host.device.host.interrupts.raise(0);
     assertEquals(event.drain(), 11);
+    // As full as it can be, and blocking.
+    fcntl(event.fd, F_SETFL, 0);
+    const most = new BigUint64Array(stable(8)).fill(2n ** 64n - 2n);
+    assertEquals(write(event.fd, pointerOf(most), 8), 8);
+    host.device.host.interrupts.raise(0);
+    assertEquals(client.call(8, setIrqs(TRIGGER | NONE, MSI, 0, 1)).errno, 0);
+    assertEquals(event.drain(), 2 ** 64);
+    host.device.host.interrupts.raise(0);
+    assertEquals(event.drain(), 1);
     assertEquals(client.call(8, setIrqs(TRIGGER | NONE, MSI, 0, 0)).errno, 0);
   });
 });

@@ -271,6 +271,35 @@ Deno.test("vfio-user rule 27: a client that goes while its command waits leaves 
   }
 });
 
+Deno.test("vfio-user rule 27: a client that is hung up on while its device stops leaves it running", () => {
+  for (const command of [3, 13, 16]) {
+    withProbe((host) => {
+      using memory = new ClientMemory();
+      using client = host.driver();
+      client.call(2, dmaMap(0x1000, 0x1000), [memory.fd]);
+      assertEquals(host.device.pin(0x1000, 0x1000, Access.READ), 0);
+      const kept = host.device.pins;
+      host.device.pins = [];
+      const body = command === 3
+        ? dmaUnmap(0x1000, 0x1000)
+        : command === 16
+        ? wire.feature(0x2_0002, bytes(u32(1), u32(0)))
+        : new Uint8Array(0);
+      client.send(wire.message(command, body));
+      host.turn(2);
+      host.server.disconnect("the test says so");
+      assertEquals(host.server.connected, false);
+      for (const pin of kept) pin.release();
+      host.turn(5);
+      assertEquals([host.server.migrationState, host.server.regions], [2, 0]);
+      assertEquals(host.device.pauses, host.device.resumes);
+      using next = host.driver();
+      assertEquals(next.call(4, INFO).errno, 0);
+      assertEquals(next.call(9, regionRead(0, 0, 4)).errno, 0);
+    });
+  }
+});
+
 Deno.test("vfio-user: several servers share one machine, one IOMMU and one mapping of the same memory", () => {
   const directory = Deno.makeTempDirSync();
   using memory = new ClientMemory();

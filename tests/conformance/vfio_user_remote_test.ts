@@ -4,19 +4,26 @@
  * @module
  */
 
+import { EventFd } from "../../protocols/linux/eventfd.ts";
 import { POLLIN } from "../../protocols/linux/libc.ts";
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { Fault } from "../../core/address.ts";
-import { VfioUserServer } from "../../protocols/vfio_user/server/server.ts";
+import { Fault, type Iova } from "../../core/address.ts";
+import { connectUnix } from "../../protocols/linux/unix_socket.ts";
+import { UnixStream } from "../../protocols/linux/unix_stream.ts";
+import { SERVER_CAPABILITIES, VfioUserServer } from "../../protocols/vfio_user/server/server.ts";
 import { StreamerCommand, StreamerRegister, StreamerStatus } from "../../devices/streamer/spec.ts";
-import { ClientMemory, withProbe } from "./vfio_user/host.ts";
+import { VfioIrqSetFlags } from "../../protocols/vfio_user/vfio_spec.ts";
+import { ClientMemory, type Host, withProbe } from "./vfio_user/host.ts";
 import { Probe, ProbeCommand as Do, ProbeRegister as Register } from "./vfio_user/probe.ts";
 import { RawClient } from "./vfio_user/raw_client.ts";
 import { RemoteClient, withRemote } from "./vfio_user/remote_host.ts";
 import * as wire from "./vfio_user/wire.ts";
 
 const { bytes, u32, u64, dmaMap, dmaUnmap, Prot } = wire;
+const { VFIO_IRQ_SET_ACTION_TRIGGER: TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD: EVENTFD } =
+  VfioIrqSetFlags;
+const MSI = 1;
 const SOCKETS: readonly [string, Record<string, unknown>][] = [
   ["the main socket", {}],
   ["the twin socket", { max_msg_fds: 8, twin_socket: { supported: true } }],
@@ -77,6 +84,31 @@ for (const [name, capabilities] of SOCKETS) {
     });
   });
 }
+
+Deno.test("vfio-user rule 21: what a device writes through views is there before its interrupt, and before the reply", async () => {
+  for (const [name, capabilities] of SOCKETS) {
+    await withRemote((path) => {
+      using client = new RemoteClient(path, capabilities);
+      using event = EventFd.create();
+      map(client);
+      client.main.send(
+        wire.message(8, wire.setIrqs(TRIGGER | EVENTFD, MSI, 0, 1), { id: 998 }),
+        [event.fd],
+      );
+      assertEquals(client.until(998).errno, 0);
+      const raised: number[] = [];
+      client.answer = (command, address, count, data) => {
+        if (command.command === 12) raised.push(Math.max(0, event.drain()));
+        return client.ram(command, address, count, data);
+      };
+      client.set(Register.ARGUMENT, 0x7e);
+      assertEquals(run(client, Do.FILL_VIEWS, 0x10_0100, 0x40), 0);
+      assertEquals(client.log, ["read 100100 40", "write 100100 20", "write 100120 20"], name);
+      assertEquals(raised, [0, 1], "interrupts before each");
+      assertEquals(client.memory.subarray(0x100, 0x140), new Uint8Array(0x40).fill(0x7e));
+    });
+  }
+});
 
 Deno.test("vfio-user rule 21: the IOMMU's permissions hold before any message is sent", async () => {
   await withRemote((path) => {
@@ -225,6 +257,106 @@ Deno.test("vfio-user rule 21: a client that answers late costs one fault, and it
   }
 });
 
+/** Bytes that a socket takes while its peer does not read. */
+function socketRoom(): number {
+  const [near, far] = UnixStream.pair();
+  let sent = 0;
+  for (; near.pendingBytes === 0; sent += 0x1_0000) near.send(1, new Uint8Array(0xffff));
+  const room = sent - near.pendingBytes;
+  near.close();
+  far.close();
+  return room;
+}
+
+/**
+ * A device that writes, of its own accord, more than the socket takes while the client does not read.
+ * No command of the client's is under way, and none comes.
+ */
+function withUnsent(
+  capabilities: Record<string, unknown>,
+  stallTimeoutMs: number,
+  body: (host: Host<Probe>, on: RawClient, data: Uint8Array) => void,
+): void {
+  const length = socketRoom() + 0x10_0000;
+  withProbe((host) => {
+    const receiveLimit = length + 0x1000;
+    const pump = () => host.turn();
+    using client = new RawClient(connectUnix(host.path, { receiveLimit }), pump);
+    client.negotiate({ ...capabilities, max_data_xfer_size: length });
+    client.call(10, wire.regionWrite(7, 4, new Uint8Array([7, 0])));
+    const [descriptor] = client.versionDescriptors;
+    using on = descriptor === undefined
+      ? client
+      : new RawClient(new UnixStream(descriptor, { receiveLimit }), pump);
+    assertEquals(client.call(2, dmaMap(0x10_0000, length)).errno, 0);
+    const data = Uint8Array.from({ length }, (_, at) => at * 7 + (at >>> 9));
+    const { memory } = host.device.host;
+    assertEquals(memory.write(0x10_0000 as Iova, data), Fault.NO_MEMORY);
+    body(host, on, data);
+  }, {
+    remoteTimeoutMs: 20,
+    stallTimeoutMs,
+    capabilities: { ...SERVER_CAPABILITIES, max_data_xfer_size: length },
+  });
+}
+
+for (const [name, capabilities] of SOCKETS) {
+  Deno.test(`vfio-user rule 21: what ${name} does not take of a command goes once the client reads, also when the access is over`, () => {
+    withUnsent(capabilities, 30_000, (host, on, data) => {
+      const request = on.receive();
+      assert(request !== "eof");
+      assertEquals([request.command, request.body.length], [12, 16 + data.length]);
+      assertEquals(request.body.subarray(16), data);
+      // Its late reply is understood, and the next access is made.
+      const reply = head(0x10_0000, data.length);
+      on.send(wire.message(12, reply, { id: request.id, flags: 1 }));
+      host.turn(3);
+      const { memory } = host.device.host;
+      assertEquals(memory.write(0x10_0000 as Iova, data.subarray(0, 4)), Fault.NO_MEMORY);
+      const next = on.receive();
+      assert(next !== "eof");
+      assertEquals([next.command, next.body.length], [12, 20]);
+    });
+  });
+
+  Deno.test(`vfio-user: a client that never reads our commands on ${name} is hung up on`, () => {
+    withUnsent(capabilities, 400, (host) => {
+      const end = performance.now() + 10_000;
+      while (host.server.connected && performance.now() < end) host.started.reactor.turn(10);
+      assertEquals([host.server.connected, host.server.metrics.hungUp], [false, 1]);
+      using another = host.client();
+      assertEquals(another.call(9, wire.regionRead(0, 0, 4)).errno, 0);
+    });
+  });
+}
+
+Deno.test("vfio-user rule 21: the log shows late replies too, on either socket", () => {
+  for (const [name, capabilities] of SOCKETS) {
+    const seen: string[] = [];
+    withProbe((host) => {
+      using client = host.driver(capabilities);
+      const [descriptor] = client.versionDescriptors;
+      using on = descriptor === undefined
+        ? client
+        : new RawClient(new UnixStream(descriptor), () => host.turn());
+      assertEquals(client.call(2, dmaMap(0x10_0000, 0x1000)).errno, 0);
+      seen.length = 0;
+      const { memory } = host.device.host;
+      assertEquals(memory.readU32(0x10_0000 as Iova), Fault.NO_MEMORY);
+      const reply = bytes(head(0x10_0000, 4), u32(7));
+      on.send(wire.message(11, reply, { id: 1, flags: 1 }));
+      host.turn(3);
+    }, {
+      remoteTimeoutMs: 5,
+      observer: {
+        frame: (direction, { length }, descriptors) =>
+          seen.push(`${direction} ${length} ${descriptors}`),
+      },
+    });
+    assertEquals(seen, ["< 32 0", "> 36 0"], name);
+  }
+});
+
 for (const [how, reconnects] of [["late", false], ["never, and comes again", true]] as const) {
   Deno.test(`vfio-user rule 21: a client that answers ${how} does not keep another server's client waiting again and again`, () => {
     const timeoutMs = 150, rounds = 12;
@@ -283,15 +415,19 @@ Deno.test("vfio-user rule 21: a client that goes away in the middle of an access
         client.main.send(
           wire.message(10, wire.regionWrite(0, Register.COMMAND, bytes(u32(Do.READ))), { id: 5 }),
         );
-        // A command behind it is still carried out.
+        // Commands behind it are still carried out. A receive ends behind the one with a descriptor,
+        // so that the last is not there yet when the access begins.
+        using memory = new ClientMemory();
+        const flags = 0x10;
+        client.main.send(wire.message(2, dmaMap(0x20_0000, 0x1000), { flags }), [memory.fd]);
         client.main.send(
-          wire.message(10, wire.regionWrite(0, 0x44, bytes(u32(78))), { id: 6, flags: 0x10 }),
+          wire.message(10, wire.regionWrite(0, 0x44, bytes(u32(78))), { id: 6, flags }),
         );
         if (when === "asked") assert((client.twin ?? client.main).stream.wait(POLLIN, 5000) > 0);
       }
       using next = new RemoteClient(path, capabilities);
       assertEquals([next.get(Register.STATUS) | 0, next.get(0x40)], [Fault.NO_MEMORY, 77]);
-      if (capabilities.twin_socket === undefined) assertEquals(next.get(0x44), 78);
+      assertEquals(next.get(0x44), 78);
       assertEquals(run(next, Do.READ, 0x10_0000, 4), Fault.UNMAPPED);
     });
   }
@@ -425,38 +561,40 @@ Deno.test("vfio-user rule 21: a client that goes while the device's own access w
   }, { device: "edu" });
 });
 
-Deno.test("vfio-user rule 21: a pin on remote memory is a copy, whose changes are sent when it ends", async () => {
+Deno.test("vfio-user rule 21: a pin on remote memory is a copy, of which what its holder wrote is sent", async () => {
   await withRemote((path) => {
     using client = new RemoteClient(path);
     map(client);
-    client.memory.fill(1, 0, 0x100);
+    client.memory.fill(5, 0, 0x100);
     assertEquals(run(client, Do.PIN, 0x10_0000, 0x100), 0);
     assertEquals(client.log, ["read 100000 100"]);
-    client.memory[0x80] = 99;
+    // What the device writes is what it read, and has changed meanwhile: it counts all the same.
+    client.memory.fill(99, 0x40, 0x80);
     client.set(Register.ARGUMENT, 5);
     client.set(Register.COMMAND, Do.FILL);
-    assertEquals(client.memory[0], 1, "nothing is there yet");
-    client.set(Register.COMMAND, Do.RELEASE);
     assertEquals(client.memory.slice(0, 0x100), new Uint8Array(0x100).fill(5));
-    assertEquals(client.log.slice(1), ["write 100000 100"]);
-    // Not written to: nothing is sent.
+    client.memory.fill(77, 0, 0x100);
+    client.set(Register.COMMAND, Do.RELEASE);
+    assertEquals(client.log.slice(1), ["write 100000 100"], "nothing more when it ends");
     assertEquals(run(client, Do.PIN, 0x10_0000, 0x100), 0);
     client.set(Register.COMMAND, Do.RELEASE);
-    assertEquals(client.log.slice(2), ["read 100000 100"]);
+    assertEquals(client.log.slice(2), ["read 100000 100"], "nothing was written");
   });
 });
 
-Deno.test("vfio-user rule 21: a pin for writing alone reads nothing, and what was written is sent when it ends", async () => {
-  await withRemote((path) => {
-    using client = new RemoteClient(path);
-    map(client, Prot.WRITE);
-    assertEquals(run(client, Do.PIN_WRITE, 0x10_0000, 0x80), 0);
-    client.set(Register.ARGUMENT, 6);
-    client.set(Register.COMMAND, Do.FILL);
-    client.set(Register.COMMAND, Do.RELEASE);
-    assertEquals(client.log, ["write 100000 80"]);
-    assertEquals(client.memory.slice(0, 0x81), new Uint8Array(0x81).fill(6, 0, 0x80));
-  });
+Deno.test("vfio-user rule 21: a pin for writing alone reads nothing, whether the client may be read or not", async () => {
+  for (const prot of [Prot.WRITE, Prot.BOTH]) {
+    await withRemote((path) => {
+      using client = new RemoteClient(path);
+      map(client, prot);
+      assertEquals(run(client, Do.PIN_WRITE, 0x10_0000, 0x80), 0);
+      client.set(Register.ARGUMENT, 6);
+      client.set(Register.COMMAND, Do.FILL);
+      client.set(Register.COMMAND, Do.RELEASE);
+      assertEquals(client.memory.slice(0, 0x81), new Uint8Array(0x81).fill(6, 0, 0x80));
+      assertEquals(client.log, ["write 100000 80"]);
+    });
+  }
 });
 
 Deno.test("vfio-user rule 21: a pin for writing alone that ends early leaves the client's bytes that it has not come to", async () => {
@@ -465,14 +603,29 @@ Deno.test("vfio-user rule 21: a pin for writing alone that ends early leaves the
     map(client, Prot.WRITE);
     client.memory.fill(1);
     assertEquals(run(client, Do.PIN_WRITE, 0x10_0000, 0x1000), 0);
-    client.set(Register.ARGUMENT, 6);
-    client.set(Register.LENGTH, 0x40);
-    client.set(Register.COMMAND, Do.FILL_FIRST);
+    client.set(Register.LENGTH, 0x41);
+    // Whatever the bytes are: each of the 256 there can be.
+    for (let value = 0; value < 256; value++) {
+      client.set(Register.ARGUMENT, value);
+      client.set(Register.COMMAND, Do.FILL_FIRST);
+      assertEquals(client.memory.slice(0, 0x41), new Uint8Array(0x41).fill(value));
+    }
     client.set(Register.COMMAND, Do.RELEASE);
-    assertEquals(client.memory.slice(0, 0x40), new Uint8Array(0x40).fill(6));
-    // Up to three bytes beside cannot be told from what was written.
-    assertEquals(client.memory.slice(0x43, 0x1100), new Uint8Array(0x10bd).fill(1));
-    assertEquals(client.log.map((line) => line.split(" ")[0]), ["write"]);
+    assertEquals(client.memory.slice(0x41, 0x1100), new Uint8Array(0x10bf).fill(1));
+    assertEquals(client.log, new Array(256).fill("write 100000 41"));
+  });
+});
+
+Deno.test("vfio-user rule 21: what a pin's holder wrote and the client refuses is a fault, told at once", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client);
+    assertEquals(run(client, Do.PIN_WRITE, 0x10_0000, 0x80), 0);
+    client.answer = () => ({ errno: 13 });
+    client.set(Register.COMMAND, Do.FILL);
+    assertEquals(client.get(Register.STATUS) | 0, Fault.PERMISSION);
+    client.set(Register.COMMAND, Do.RELEASE);
+    assertEquals(client.log, ["write 100000 80"]);
   });
 });
 

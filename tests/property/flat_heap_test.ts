@@ -25,11 +25,8 @@ const STEADY = 50;
 /** Blocks after which measuring begins in any case. */
 const WARM_UP = 500;
 const MEASURED = 2_000_000;
-/**
- * What a block may make the heap grow by, at the median: the result of the
- * measurement itself, and the clock's numbers of the few translations that are timed.
- */
-const BLOCK_BYTES = 1024;
+/** What a block may make the heap grow by, at the median: the result of the measurement itself. */
+const BLOCK_BYTES = 512;
 /** What all blocks together may. */
 const TOTAL_BYTES = 64 * 1024 * MEASURED / 1e6;
 

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Access, type Gpa, type Iova } from "../../core/address.ts";
 import type { Completion } from "../../core/iommu/completion.ts";
+import type { Domain } from "../../core/iommu/domain.ts";
 import { Iommu } from "../../core/iommu/iommu.ts";
 import { IommuError } from "../../core/iommu/iommu_error.ts";
 import { GuestRam } from "../../core/memory/guest_ram.ts";
@@ -27,6 +28,7 @@ type Step =
   | { kind: "release"; which: number }
   | { kind: "attach"; endpoint: number; domain: number }
   | { kind: "detach"; endpoint: number }
+  | { kind: "replace"; domain: number }
   | { kind: "bypass"; state: "on" | "off" };
 
 const endpoint = fc.constantFrom(...ENDPOINTS);
@@ -57,6 +59,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("attach" as const), endpoint, domain }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("detach" as const), endpoint }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("replace" as const), domain }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -70,7 +73,7 @@ interface Live {
   readonly pin: Pin;
   readonly endpoint: number;
   /** The domain whose mappings it went through; null when it went untranslated. */
-  readonly through: number | null;
+  readonly through: Domain | null;
   readonly start: number;
   readonly last: number;
   released: boolean;
@@ -88,20 +91,23 @@ class Bench {
   readonly iommu: Iommu;
   readonly pins: Live[] = [];
   readonly changes: Change[] = [];
+  /** Domains that were replaced while DMA through them was in flight. */
+  replaced = 0;
 
   constructor() {
     const ram = new GuestRam([{ name: "ram", start: 0 as Gpa, length: 2 * PAGES * PAGE }]);
     this.iommu = new Iommu(ram, { clock: new VirtualClock() });
     for (const id of ENDPOINTS) this.iommu.addEndpoint(id);
-    for (const id of DOMAINS) {
-      this.iommu.createDomain(id, id === BYPASS_DOMAIN ? "bypass" : "mapped");
-    }
-    for (let page = 0; page < PAGES; page++) {
-      for (const id of [1, 2]) {
-        this.iommu.map(id, page * PAGE as Iova, page * PAGE as Gpa, PAGE, Access.READ_WRITE);
-      }
-    }
+    for (const id of DOMAINS) this.create(id);
     for (const [at, id] of ENDPOINTS.entries()) this.iommu.attach(id, DOMAINS[at % 2]!);
+  }
+
+  create(id: number): void {
+    this.iommu.createDomain(id, id === BYPASS_DOMAIN ? "bypass" : "mapped");
+    if (id === BYPASS_DOMAIN) return;
+    for (let page = 0; page < PAGES; page++) {
+      this.iommu.map(id, page * PAGE as Iova, page * PAGE as Gpa, PAGE, Access.READ_WRITE);
+    }
   }
 
   release(live: Live): void {
@@ -117,7 +123,7 @@ class Bench {
     const live: Live = {
       pin,
       endpoint: todo.endpoint,
-      through: domain === null || domain.kind === "bypass" ? null : domain.id,
+      through: domain === null || domain.kind === "bypass" ? null : domain,
       start: todo.at,
       last: todo.at + todo.length - 1,
       released: false,
@@ -179,9 +185,10 @@ class Bench {
       case "unmap": {
         const start = todo.page * PAGE;
         const last = start + todo.count * PAGE - 1;
+        const domain = iommu.domain(todo.domain);
         return this.change(
           `unmap ${start}..${last} of ${todo.domain}`,
-          (p) => p.through === todo.domain && p.start <= last && p.last >= start,
+          (p) => p.through === domain && p.start <= last && p.last >= start,
           () => iommu.unmap(todo.domain, start as Iova, todo.count * PAGE),
         );
       }
@@ -209,6 +216,23 @@ class Bench {
               : iommu.attach(todo.endpoint, todo.domain),
         );
       }
+      case "replace": {
+        // By another of the same name: what is in flight goes through the one that was.
+        const domain = iommu.domain(todo.domain);
+        const members = [...domain.members].map(({ endpoint }) => endpoint.id);
+        for (const endpoint of members) this.run({ kind: "detach", endpoint });
+        this.change(
+          `destroy ${todo.domain}`,
+          (p) => p.through === domain,
+          () => iommu.destroyDomain(todo.domain),
+        );
+        if (this.pins.some((p) => !p.released && p.through === domain)) this.replaced++;
+        this.create(todo.domain);
+        for (const endpoint of members) {
+          this.run({ kind: "attach", endpoint, domain: todo.domain });
+        }
+        return;
+      }
       case "bypass":
         return this.change(
           `bypass ${todo.state}`,
@@ -232,8 +256,9 @@ class Bench {
   }
 }
 
-Deno.test("Iommu: no unmap, detach, attach or end of bypass is done while DMA that it takes away is in flight", () => {
+Deno.test("Iommu: no unmap, detach, attach, destruction or end of bypass is done while DMA that it takes away is in flight", () => {
   let waited = 0;
+  let replaced = 0;
   fc.assert(
     fc.property(fc.array(step, { minLength: 20, maxLength: 120, size: "max" }), (steps) => {
       const bench = new Bench();
@@ -245,9 +270,11 @@ Deno.test("Iommu: no unmap, detach, attach or end of bypass is done while DMA th
       for (const live of bench.pins) bench.release(live);
       bench.check();
       for (const { completion } of bench.changes) assert(completion.done);
+      replaced += bench.replaced;
       for (const domain of bench.iommu.domains) assertEquals(domain.space.inFlight.count, 0);
     }),
     { numRuns: 200 },
   );
   assert(waited > 300, `only ${waited} changes met a pin`);
+  assert(replaced > 5, `only ${replaced} domains with DMA in flight were replaced`);
 });

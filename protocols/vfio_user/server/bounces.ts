@@ -2,64 +2,55 @@
  * Copies that stand in for memory that cannot be shown without copying, and how what a device wrote
  * to them gets back.
  *
- * A device that asked for views writes to them whenever it likes, and says so only when it releases a
- * pin. So a copy is kept with what it held at first, and what differs is written back: at the end of
- * the event-loop turn in which it was made, for views that are valid no longer than that, and when
- * its pin is released.
+ * A device that took views for the event-loop turn does not say what it has written to them. So a copy
+ * is kept with what it held at first, and the bytes that differ are written back: one that was written
+ * with what it held is as if it had been written when the view was made. Memory that may not be read
+ * holds anything, so all of its copy is written back. That is done when the turn ends, and before that
+ * whenever the driver may look: an interrupt or a reply must not overtake what was written before it.
  *
- * Memory that may not be read is stood in for by noise. A byte that is written has, one time in 256,
- * the value that was there, so the {@linkcode MARGIN} bytes on either side of what differs are written
- * back too: a device loses nothing that it has written (once in 2^32 ends of what it writes, for random
- * data), and the memory keeps what it held, but for so few bytes beside.
+ * Who holds a pin says what it has written. Exactly that is stored, at once.
  *
  * @module
  */
 
-import { PAGE_SIZE } from "../../../core/address.ts";
+import type { Status } from "../../../core/address.ts";
+import type { Pin } from "../../../core/memory/memory.ts";
+import { checkWritten } from "../../../core/memory/ram_pin.ts";
 import type { Backing } from "./backing.ts";
 
-/** One copy that a device may write to. */
+/** One copy that a device may write to until the turn ends. */
 interface Bounce {
-  readonly gpa: number;
   readonly backing: Backing;
   readonly offset: number;
   readonly view: Uint8Array;
-  /** What the memory holds as far as is known. */
-  readonly known: Uint8Array;
+  /** What the memory holds as far as is known; null when that may not be read, and nothing was stored yet. */
+  known: Uint8Array | null;
 }
 
-/** Bytes of copies that may be out at one time; each takes them twice. */
+/** Bytes of copies that may be out at one time; those of a turn take them twice. */
 const MAX_BYTES = 0x400_0000;
-/**
- * Equal bytes between two that differ that are taken for written as well: a device that wrote on both
- * sides of so few has most likely written them with what they held.
- */
-const GAP = 64;
-/** Bytes beside those that differ that may have been written, where what they held is not known. */
-const MARGIN = 3;
-/** What stands for memory that may not be read, at its offset modulo the length. */
-const NOISE = makeNoise(PAGE_SIZE);
 
 /** The copies of one machine. */
 export class Bounces {
-  readonly #all: Bounce[] = [];
+  readonly #ofTurn: Bounce[] = [];
   readonly #post: (task: () => void) => void;
-  readonly #pinned: () => boolean;
   #bytes = 0;
+  #pins = 0;
   #posted = false;
 
-  /**
-   * @param post runs a task at the end of the event-loop turn
-   * @param pinned whether any device holds a pin
-   */
-  constructor(post: (task: () => void) => void, pinned: () => boolean) {
+  /** @param post runs a task at the end of the event-loop turn */
+  constructor(post: (task: () => void) => void) {
     this.#post = post;
-    this.#pinned = pinned;
   }
 
   /** Copies that are out. */
   get count(): number {
-    return this.#all.length;
+    return this.#ofTurn.length + this.#pins;
+  }
+
+  /** Views that devices may write to until the turn ends. */
+  get views(): number {
+    return this.#ofTurn.length;
   }
 
   /** Whether copies of `length` more bytes may be made. */
@@ -68,87 +59,105 @@ export class Bounces {
   }
 
   /**
-   * Minds `view`, which shows `backing` from `offset` on, at `gpa`: filled with what is there, or
-   * empty when that may not be read.
+   * Minds `view` until the end of the turn. It shows `backing` from `offset` on: filled with what is
+   * there, or empty when that may not be read.
    */
-  add(gpa: number, backing: Backing, offset: number, view: Uint8Array): void {
-    if (!backing.readable) {
-      for (let at = 0; at < view.length; at++) view[at] = NOISE[(offset + at) % PAGE_SIZE]!;
-    }
-    this.#all.push({ gpa, backing, offset, view, known: view.slice() });
+  add(backing: Backing, offset: number, view: Uint8Array): void {
+    this.#ofTurn.push({ backing, offset, view, known: backing.readable ? view.slice() : null });
     this.#bytes += view.length;
     if (this.#posted) return;
     this.#posted = true;
     this.#post(() => this.#turnEnded());
   }
 
-  /** A pin of `length` bytes at `gpa` has been released. */
-  released(gpa: number, length: number): void {
-    for (let i = this.#all.length - 1; i >= 0; i--) {
-      const bounce = this.#all[i]!;
-      if (bounce.gpa !== gpa || bounce.view.length !== length) continue;
-      this.#drop(i);
-      writeBack(bounce);
-      return;
-    }
-  }
-
-  /** Writes back what devices have written until now to copies that they go on to use. */
-  writeBack(): void {
-    for (const bounce of [...this.#all]) writeBack(bounce);
+  /** Pins `view`. `store` takes to the memory what its holder has written, from an offset of the view on. */
+  pin(view: Uint8Array, store: (offset: number, bytes: Uint8Array) => Status): Pin {
+    this.#bytes += view.length;
+    this.#pins++;
+    return new CopyPin(view, store, () => {
+      this.#bytes -= view.length;
+      this.#pins--;
+    });
   }
 
   /** Forgets the copies of a window that goes away. Nothing is written: nobody may reach it any more. */
   forget(backing: Backing): void {
-    for (let i = this.#all.length - 1; i >= 0; i--) {
-      if (this.#all[i]!.backing === backing) this.#drop(i);
+    for (let i = this.#ofTurn.length - 1; i >= 0; i--) {
+      const bounce = this.#ofTurn[i]!;
+      if (bounce.backing !== backing) continue;
+      this.#bytes -= bounce.view.length;
+      this.#ofTurn.splice(i, 1);
     }
+  }
+
+  /** Stores what was written to views until now. They stay: the device may write on until the turn ends. */
+  settle(): void {
+    // Writing waits for the client, whose leaving makes windows go away meanwhile.
+    for (const bounce of [...this.#ofTurn]) if (this.#ofTurn.includes(bounce)) writeBack(bounce);
   }
 
   #turnEnded(): void {
     this.#posted = false;
-    for (const bounce of [...this.#all]) writeBack(bounce);
-    // Without any pin, all that is left were views of a turn that is over.
-    if (!this.#pinned()) {
-      this.#all.length = 0;
-      this.#bytes = 0;
+    for (let bounce = this.#ofTurn.shift(); bounce !== undefined; bounce = this.#ofTurn.shift()) {
+      this.#bytes -= bounce.view.length;
+      writeBack(bounce);
     }
-  }
-
-  #drop(index: number): void {
-    this.#bytes -= this.#all[index]!.view.length;
-    this.#all.splice(index, 1);
   }
 }
 
-/** Writes back what differs, and remembers it. What fails is the memory's fault, and lost with it. */
-function writeBack({ backing, offset, view, known }: Bounce): void {
-  const margin = backing.readable ? 0 : MARGIN;
-  const gap = backing.readable ? GAP : 2 * MARGIN;
-  for (let at = 0; at < view.length;) {
-    if (view[at] === known[at]) {
+/** A copy that its holder keeps. */
+class CopyPin implements Pin {
+  readonly revoked = false;
+  onRevoke: (() => void) | null = null;
+  readonly slices: readonly Uint8Array[];
+  readonly #store: (offset: number, bytes: Uint8Array) => Status;
+  #released: (() => void) | null;
+
+  constructor(
+    view: Uint8Array,
+    store: (offset: number, bytes: Uint8Array) => Status,
+    released: () => void,
+  ) {
+    this.slices = [view];
+    this.#store = store;
+    this.#released = released;
+  }
+
+  get length(): number {
+    return this.slices[0]!.length;
+  }
+
+  wrote(offset: number, length: number): Status {
+    checkWritten(this.length, this.#released !== null, offset, length);
+    if (length === 0) return 0;
+    return this.#store(offset, this.slices[0]!.subarray(offset, offset + length));
+  }
+
+  release(): void {
+    const released = this.#released;
+    this.#released = null;
+    released?.();
+  }
+}
+
+/** Writes back what differs from what is there. What fails is the memory's fault, and lost with it. */
+function writeBack(bounce: Bounce): void {
+  const { backing, offset, view } = bounce;
+  const { known } = bounce;
+  // Taken before it is sent: what a device writes while it is waited for is a change of its own.
+  bounce.known = view.slice();
+  const stored = bounce.known;
+  if (known === null) {
+    backing.write(offset, stored);
+    return;
+  }
+  for (let at = 0; at < stored.length;) {
+    if (stored[at] === known[at]) {
       at++;
       continue;
     }
-    const start = Math.max(0, at - margin);
-    let end = at + 1;
-    for (at = end; at < view.length && at - end < gap; at++) {
-      if (view[at] !== known[at]) end = at + 1;
-    }
-    end = Math.min(view.length, end + margin);
-    const run = view.slice(start, end);
-    backing.write(offset + start, run);
-    known.set(run, start);
+    const start = at;
+    while (at < stored.length && stored[at] !== known[at]) at++;
+    backing.write(offset + start, stored.subarray(start, at));
   }
-}
-
-/** The same bytes every time, so that runs repeat: xorshift32. */
-function makeNoise(length: number): Uint8Array {
-  let state = 0x9e37_79b9;
-  return Uint8Array.from({ length }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 24;
-  });
 }

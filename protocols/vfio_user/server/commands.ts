@@ -7,7 +7,6 @@
 import { closeAll, type Descriptor } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
 import type { Negotiated } from "../capabilities.ts";
-import { HEAD_BODY } from "../connection.ts";
 import { DEVICE_GET_INFO } from "../messages/device.ts";
 import {
   bitmapBytes,
@@ -42,6 +41,7 @@ import {
   VFIO_IRQ_INFO,
   VFIO_PCI_NUM_IRQS,
   VFIO_PCI_NUM_REGIONS,
+  VfioDeviceFeatureFlags,
   VfioDeviceFlags,
 } from "../vfio_spec.ts";
 import type { Doorbells } from "./doorbells.ts";
@@ -50,6 +50,7 @@ import { MAX_BITMAP, type ServerParts } from "./server_parts.ts";
 
 const { VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP: DIRTY, VFIO_DMA_UNMAP_FLAG_ALL: ALL } =
   VfioDmaUnmapFlags;
+const { VFIO_DEVICE_FEATURE_SET: SET } = VfioDeviceFeatureFlags;
 const { VFIO_DEVICE_FLAGS_RESET, VFIO_DEVICE_FLAGS_PCI } = VfioDeviceFlags;
 
 /** Bytes of a register access: what needs no copy before the device is asked. */
@@ -160,12 +161,12 @@ export class Commands {
     const fixed = REGION_READ.request.size;
     if (count > REGISTER) {
       const data = new Uint8Array(count);
-      this.#parts.regions.read(region, offset, data);
+      this.#read(region, offset, data);
       REGION_READ.request.encode(responder.head, HEADER_SIZE, access);
       return responder.done(fixed, data);
     }
     const data = this.#registers[count - 1];
-    if (data !== undefined) this.#parts.regions.read(region, offset, data);
+    if (data !== undefined) this.#read(region, offset, data);
     // Only now: what the device asked the client for on the way went through the same buffer.
     const { head } = responder;
     REGION_READ.request.encode(head, HEADER_SIZE, access);
@@ -191,16 +192,26 @@ export class Commands {
       this.#parts.regions.holds(region, offset, count);
   }
 
+  /** What the device writes to memory on the way is there before the reply is, as in {@linkcode #write}. */
+  #read(region: number, offset: number, into: Uint8Array): void {
+    this.#parts.regions.read(region, offset, into);
+    this.#parts.machine.memory.settleViews();
+  }
+
   #store(region: number, offset: number, count: number, view: DataView, at: number): void {
     if (count > REGISTER) {
-      const data = new Uint8Array(view.buffer, view.byteOffset + at, count);
-      this.#parts.regions.write(region, offset, data);
+      this.#write(region, offset, new Uint8Array(view.buffer, view.byteOffset + at, count));
       return;
     }
     const data = this.#registers[count - 1];
     if (data === undefined) return;
     for (let i = 0; i < count; i++) data[i] = view.getUint8(at + i);
-    this.#parts.regions.write(region, offset, data);
+    this.#write(region, offset, data);
+  }
+
+  #write(region: number, offset: number, from: Uint8Array): void {
+    this.#parts.regions.write(region, offset, from);
+    this.#parts.machine.memory.settleViews();
   }
 
   #writeMulti({ view, at, length }: CommandBody): void {
@@ -260,13 +271,8 @@ export class Commands {
     const { subRegions, descriptors } = this.#doorbells.describe(index, limit);
     const size = regionIoFdsSize(subRegions);
     const value = { argsz: size, index, subRegions, complete: true };
-    const body = new Uint8Array(Math.min(size, HEAD_BODY));
-    const written = encodeRegionIoFds(
-      new DataView(body.buffer),
-      0,
-      value,
-      Math.min(argsz, body.length),
-    );
+    const body = new Uint8Array(size);
+    const written = encodeRegionIoFds(new DataView(body.buffer), 0, value, argsz);
     const fits = written === size && descriptors.length > 0;
     responder.done(0, body.subarray(0, written), fits ? descriptors : undefined);
   }
@@ -345,6 +351,7 @@ export class Commands {
   /** A body is no error here, as in the reference server (rule 4). */
   #reset(): void {
     const { hosted, migration } = this.#parts;
+    this.#doorbells.deliver();
     hosted.reset();
     migration.restart();
     this.#parts.settle().whenDone(() => this.#responder.done(0));
@@ -355,6 +362,7 @@ export class Commands {
     const result = DEVICE_FEATURE.request.decode(view, at, length, request);
     if (result !== 0) return this.#responder.fail(result);
     const body = new Uint8Array(view.buffer, view.byteOffset + at, length);
+    if ((request.flags & SET) !== 0) this.#doorbells.deliver();
     const maxBitmap = Math.min(MAX_BITMAP, this.#inForce.migration?.maxBitmapSize ?? MAX_BITMAP);
     this.#parts.features.execute(request, body, maxBitmap, (reply) => {
       if (typeof reply === "number") this.#responder.fail(reply);

@@ -9,10 +9,13 @@ import type { PciFunction } from "../../../devices/pci/pci_function.ts";
 import { EventFd } from "../../linux/eventfd.ts";
 import { POLLIN } from "../../linux/libc.ts";
 import type { Reactor, Registration } from "../../linux/reactor.ts";
+import { MAX_DESCRIPTORS } from "../../linux/unix_stream.ts";
 import type { IoFd } from "../messages/region_io_fds.ts";
 import { KvmIoEventFdFlags, VfioUserIoFdType } from "../spec.ts";
+import type { Migration } from "./migration.ts";
 
 interface Rung {
+  readonly index: number;
   readonly eventFd: EventFd;
   readonly registration: Registration;
 }
@@ -20,20 +23,23 @@ interface Rung {
 /** The doorbells of one function as one client has them: their eventfds go with the client. */
 export class Doorbells {
   readonly #function: PciFunction;
+  readonly #migration: Migration;
   readonly #reactor: Reactor;
   readonly #rung = new Map<Doorbell, Rung>();
 
-  constructor(hosted: PciFunction, reactor: Reactor) {
+  /** @param migration says whether the device takes writes at all */
+  constructor(hosted: PciFunction, migration: Migration, reactor: Reactor) {
     this.#function = hosted;
+    this.#migration = migration;
     this.#reactor = reactor;
   }
 
-  /** What a client is told of a region's doorbells, of which `limit` can be passed. @throws {LinuxError} `EMFILE` */
+  /** What a client is told of a region's doorbells, of which it takes up to `limit`. @throws {LinuxError} `EMFILE` */
   describe(index: number, limit: number): { subRegions: IoFd[]; descriptors: number[] } {
     const bar = this.#function.bars.find((layout) => layout.index === index);
     const subRegions: IoFd[] = [];
     const descriptors: number[] = [];
-    for (const doorbell of (bar?.doorbells ?? []).slice(0, limit)) {
+    for (const doorbell of (bar?.doorbells ?? []).slice(0, Math.min(limit, MAX_DESCRIPTORS))) {
       const { offset, size, value } = doorbell;
       const pio = bar?.kind === "io" ? KvmIoEventFdFlags.KVM_IOEVENTFD_FLAG_PIO : 0;
       const match = value === undefined ? 0 : KvmIoEventFdFlags.KVM_IOEVENTFD_FLAG_DATAMATCH;
@@ -57,6 +63,14 @@ export class Doorbells {
     return this.#rung.size;
   }
 
+  /**
+   * Has what was rung until now reach the device: before a command that it would come too late after.
+   * Descriptors are looked at in any order otherwise.
+   */
+  deliver(): void {
+    for (const [doorbell, rung] of this.#rung) this.#write(doorbell, rung);
+  }
+
   /** Closes all eventfds. */
   close(): void {
     for (const { eventFd, registration } of this.#rung.values()) {
@@ -70,11 +84,15 @@ export class Doorbells {
     const there = this.#rung.get(doorbell);
     if (there !== undefined) return there.eventFd.fd;
     const eventFd = EventFd.create();
-    const registration = this.#reactor.add(eventFd.fd, POLLIN, () => {
-      if (eventFd.drain() <= 0) return;
-      this.#function.barWrite(index, doorbell.offset, doorbell.size, doorbell.value ?? 0);
-    });
-    this.#rung.set(doorbell, { eventFd, registration });
+    const registration = this.#reactor.add(eventFd.fd, POLLIN, () => this.#write(doorbell, rung));
+    const rung: Rung = { index, eventFd, registration };
+    this.#rung.set(doorbell, rung);
     return eventFd.fd;
+  }
+
+  /** A device that is stopped takes no writes by message either (rule 23): what is rung then is lost. */
+  #write(doorbell: Doorbell, { index, eventFd }: Rung): void {
+    if (eventFd.drain() <= 0 || this.#migration.stopped) return;
+    this.#function.barWrite(index, doorbell.offset, doorbell.size, doorbell.value ?? 0);
   }
 }

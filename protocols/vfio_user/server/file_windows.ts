@@ -18,7 +18,7 @@ const MAX_FILES = 8192;
 const MAX_OPEN_FILES = 256;
 
 // fcntl.h, which libc.ts has no other use for.
-const O_ACCMODE = 3, O_WRONLY = 1, O_RDWR = 2, O_PATH = 0o10_000_000;
+const O_ACCMODE = 3, O_WRONLY = 1, O_RDWR = 2, O_APPEND = 0o2000, O_PATH = 0o10_000_000;
 const F_SEAL_WRITE = 0x8, F_SEAL_FUTURE_WRITE = 0x10;
 
 /** A part of a file that can be reached. */
@@ -150,6 +150,10 @@ export class FileWindows {
     length: number,
     access: MappingAccess,
   ): FilePart | number {
+    // pwrite(2) of such a file stores at its end, whatever offset it is given.
+    if (access === "read-write" && (fcntl(descriptor.fd, F_GETFL, 0) & O_APPEND) !== 0) {
+      return -Errno.EACCES;
+    }
     const { identity } = status;
     let copied = this.#copied[access].get(identity);
     // A file that has grown gets another window; regions in the former one keep it.

@@ -56,13 +56,16 @@ export interface IrqOwner {
 /** The five types of a PCI device. Decides about messages, and takes the pin's level. */
 export class Irqs implements MessageRouter, InterruptSink {
   readonly #reactor: Reactor;
+  readonly #settle: () => void;
   readonly #types: readonly (readonly Line[])[];
   #owner: IrqOwner | null = null;
   /** Types that have been enabled and not disabled since: single vectors may be off meanwhile. */
   readonly #enabled = new Set<number>();
 
-  constructor(spec: InterruptSpec | undefined, reactor: Reactor) {
+  /** @param settle stores what the device has written so far: an interrupt must not overtake its data */
+  constructor(spec: InterruptSpec | undefined, reactor: Reactor, settle: () => void) {
     this.#reactor = reactor;
+    this.#settle = settle;
     const counts = [
       (spec?.pin ?? 0) !== 0 ? 1 : 0,
       spec?.msi?.vectors ?? 0,
@@ -98,6 +101,7 @@ export class Irqs implements MessageRouter, InterruptSink {
   raise(vector: number): void {
     const line = this.#types[this.#enabled.has(MSIX) ? MSIX : MSI]?.[vector];
     if (line === undefined) return;
+    this.#settle();
     if (line.masked) line.pending = true;
     // Without an eventfd it is lost, as it is in VFIO.
     else line.trigger?.signal();
@@ -235,7 +239,9 @@ export class Irqs implements MessageRouter, InterruptSink {
   /** Level-triggered: signals once, and masks itself until the client has dealt with it. */
   #signalPin(): void {
     const line = this.#types[INTX]![0];
-    if (line === undefined || line.masked || line.trigger === null) return;
+    if (line === undefined) return;
+    this.#settle();
+    if (line.masked || line.trigger === null) return;
     line.masked = true;
     line.trigger.signal();
   }

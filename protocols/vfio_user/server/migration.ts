@@ -60,12 +60,15 @@ export class Migration {
   readonly #settle: () => Completion;
   #state: number = RUNNING;
   #paused = false;
+  /** How often {@linkcode restart} was called: what was asked for before one is over. */
+  #restarts = 0;
   /** What can be read, and how much of it has been. */
   #outgoing: Uint8Array[] = [];
   #outgoingBytes = 0;
-  #incoming: Uint8Array[] = [];
+  /** What has been written, and room for more: a client chooses how small its pieces are. */
+  #incoming = new Uint8Array(0);
   #incomingBytes = 0;
-  /** Why the last change of state failed, for the log. */
+  /** Why the last stream was refused, or could not be made; null when it was not. */
   lastFailure: string | null = null;
 
   /** @param settle ends when no DMA of the device is in flight */
@@ -118,16 +121,22 @@ export class Migration {
   /** Adds to the stream, a copy. `-EINVAL` outside RESUMING, `-EFBIG` when it is longer than any state. */
   write(bytes: Uint8Array): number {
     if (this.#state !== RESUMING) return -Errno.EINVAL;
-    if (this.#incomingBytes + bytes.length > MAX_STATE_BYTES) return -Errno.EFBIG;
-    if (bytes.length > 0) {
-      this.#incoming.push(bytes.slice());
-      this.#incomingBytes += bytes.length;
+    const end = this.#incomingBytes + bytes.length;
+    if (end > MAX_STATE_BYTES) return -Errno.EFBIG;
+    if (end > this.#incoming.length) {
+      const room = Math.min(MAX_STATE_BYTES, Math.max(end, 2 * this.#incoming.length));
+      const larger = new Uint8Array(room);
+      larger.set(this.#incoming.subarray(0, this.#incomingBytes));
+      this.#incoming = larger;
     }
+    this.#incoming.set(bytes, this.#incomingBytes);
+    this.#incomingBytes = end;
     return 0;
   }
 
   /** The device has been reset, or its client is gone: whatever was under way is over, and it runs. */
   restart(): void {
+    this.#restarts++;
     this.#drop();
     this.#state = RUNNING;
     this.#resume();
@@ -156,16 +165,18 @@ export class Migration {
     if (to === STOP && from === RUNNING || to === STOP_COPY && from === PRE_COPY) {
       this.#paused = true;
       this.#function.pause();
-      // What the device keeps in flight over a pause, it ends soon.
-      this.#settle().whenDone(() => done(this.#enter(from, to)));
+      const restarts = this.#restarts;
+      // What the device keeps in flight over a pause, it ends soon. A reset or the end of the client
+      // may come first: the device runs then, and its state may be the one it was in before.
+      this.#settle().whenDone(() =>
+        done(this.#restarts === restarts ? this.#enter(from, to) : -Errno.ECANCELED)
+      );
     } else {
       done(this.#enter(from, to));
     }
   }
 
   #enter(from: number, to: number): number {
-    // A reset or the end of the client came first.
-    if (this.#state !== from) return -Errno.ECANCELED;
     switch (to) {
       case PRE_COPY:
         this.#drop();
@@ -207,12 +218,7 @@ export class Migration {
 
   /** A stream that is refused has changed nothing: the state stays RESUMING, and another may follow. */
   #load(): number {
-    const bytes = new Uint8Array(this.#incomingBytes);
-    let at = 0;
-    for (const part of this.#incoming) {
-      bytes.set(part, at);
-      at += part.length;
-    }
+    const bytes = this.#incoming.subarray(0, this.#incomingBytes);
     this.#drop();
     const snapshot = decodeStream(bytes, this.#function.device.type);
     const wrong = typeof snapshot === "string" ? snapshot : this.#function.restore(snapshot);
@@ -227,7 +233,7 @@ export class Migration {
 
   #drop(): void {
     this.#outgoing = [];
-    this.#incoming = [];
+    this.#incoming = new Uint8Array(0);
     this.#outgoingBytes = this.#incomingBytes = 0;
   }
 }

@@ -36,7 +36,7 @@ export class Patience {
 
   /**
    * When an access that began at `startNs`, and has sent so many messages, is to be given up. Both are
-   * the clock's nanoseconds.
+   * the clock's nanoseconds. Short messages may count as parts of one.
    */
   deadlineNs(startNs: number, messages: number): number {
     this.#regain(this.#clock.nowNs);

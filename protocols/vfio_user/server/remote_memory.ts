@@ -12,6 +12,7 @@
 import { Fault, type Status } from "../../../core/address.ts";
 import type { Clock } from "../../../core/observe/clock.ts";
 import type { CalmBuffer } from "../../linux/calm_buffer.ts";
+import { closeAll } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
 import { POLLIN, POLLOUT } from "../../linux/libc.ts";
 import { type Connection, Front, HEAD_BODY } from "../connection.ts";
@@ -25,8 +26,10 @@ import type { Patience } from "./patience.ts";
 export interface RemoteHost {
   /** Puts the whole message at the front of the main socket aside. False when too much waits already. */
   setAside(): boolean;
-  /** The client has closed its end; what has arrived before is still to be executed. */
+  /** The client has closed its end; what it sent before is still to be executed. */
   ended(): void;
+  /** A part of a command waits to be sent, although its access is over. */
+  unsent(): void;
   /** The connection is of no more use; it is closed once the access has returned. */
   broken(reason: string): void;
 }
@@ -49,6 +52,8 @@ export interface RemoteMemoryOptions {
 }
 
 const ACCESS_SIZE = DMA_READ.request.size;
+/** Bytes of data from which on a message counts as one: the client chooses how many messages an access takes. */
+const WHOLE_MESSAGE = 4096;
 
 /** See the module. */
 export class RemoteMemory implements RemoteAccess {
@@ -61,7 +66,7 @@ export class RemoteMemory implements RemoteAccess {
   #overdue = -1;
   #overdueCommand = 0;
   #waiting = false;
-  /** That the access under way has sent. */
+  /** That the access under way has sent, each of less than {@linkcode WHOLE_MESSAGE} bytes a part of one. */
   #messages = 0;
   #closed = false;
 
@@ -93,7 +98,7 @@ export class RemoteMemory implements RemoteAccess {
   }
 
   #access(command: number, iova: number, bytes: Uint8Array): Status {
-    const { calm, clock, patience } = this.#options;
+    const { calm, clock, connection, host, patience } = this.#options;
     this.transferred = 0;
     if (!this.#usable()) return this.#fault(Fault.NO_MEMORY);
     const startNs = clock.nowNs;
@@ -106,6 +111,7 @@ export class RemoteMemory implements RemoteAccess {
       this.#waiting = false;
       patience.spend(this.#messages, clock.nowNs - startNs);
       calm.watch();
+      if (connection.stream.pendingBytes > 0) host.unsent();
     }
   }
 
@@ -114,7 +120,8 @@ export class RemoteMemory implements RemoteAccess {
     for (let done = 0; done < bytes.length;) {
       const count = Math.min(bytes.length - done, maxTransfer);
       const part = bytes.subarray(done, done + count);
-      const deadlineNs = patience.deadlineNs(startNs, ++this.#messages);
+      this.#messages += Math.min(1, count / WHOLE_MESSAGE);
+      const deadlineNs = patience.deadlineNs(startNs, this.#messages);
       const status = this.#exchange(command, iova + done, part, deadlineNs);
       if (status !== 0) return status;
       done += count;
@@ -197,7 +204,7 @@ export class RemoteMemory implements RemoteAccess {
         return Fault.NO_MEMORY;
       }
       if (isReply(header) && header.id === id && header.command === command) {
-        connection.takeDescriptors()?.forEach((descriptor) => descriptor.close());
+        closeAll(connection.takeDescriptors() ?? []);
         const status = this.#finish(stream.view, stream.start + HEADER_SIZE, part);
         connection.drop();
         return status;
@@ -277,6 +284,7 @@ export class RemoteMemory implements RemoteAccess {
         this.#break("its second socket carries what is no reply of ours");
         return;
       }
+      closeAll(connection.takeDescriptors() ?? []);
       connection.drop();
     }
   }

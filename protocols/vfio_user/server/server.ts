@@ -103,7 +103,7 @@ export class VfioUserServer implements Disposable {
     const domain = iommu.createDomain(this.endpoint);
     iommu.attach(this.endpoint, this.endpoint);
 
-    const irqs = new Irqs(options.device.interrupts, reactor);
+    const irqs = new Irqs(options.device.interrupts, reactor, () => machine.memory.settleViews());
     try {
       this.hosted = new PciFunction(options.device, {
         memory: endpoint.memory,
@@ -169,6 +169,7 @@ export class VfioUserServer implements Disposable {
       regions: this.regions,
       irqs: this.#parts.irqs.inspect(),
       migrationState: this.migrationState,
+      migrationFailure: this.#parts.migration.lastFailure,
       metrics: this.metrics.snapshot(),
       function: this.hosted.inspect(),
     };

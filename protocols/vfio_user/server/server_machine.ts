@@ -54,10 +54,7 @@ export class ServerMachine {
     const { reactor } = options;
     this.reactor = reactor;
     this.clock = options.clock ?? reactor.clock;
-    this.memory = new ServerMemory({
-      post: (task) => reactor.post(task),
-      pinned: () => this.#pinned(),
-    });
+    this.memory = new ServerMemory({ post: (task) => reactor.post(task) });
     this.files = new FileWindows(this.memory);
     this.mappings = options.mappings ?? null;
     this.iommu = new Iommu(this.memory, {
@@ -71,10 +68,5 @@ export class ServerMachine {
   nextEndpoint(): number {
     while (this.iommu.hasDomain(this.#nextEndpoint)) this.#nextEndpoint++;
     return this.#nextEndpoint++;
-  }
-
-  #pinned(): boolean {
-    for (const domain of this.iommu.domains) if (domain.space.inFlight.count > 0) return true;
-    return false;
   }
 }

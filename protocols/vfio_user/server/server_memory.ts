@@ -33,8 +33,6 @@ interface FarWindow {
 export interface ServerMemoryOptions {
   /** Runs a task at the end of the event-loop turn. */
   readonly post: (task: () => void) => void;
-  /** Whether any device holds a pin. */
-  readonly pinned: () => boolean;
 }
 
 /** Mapped windows go the short way, {@linkcode GuestRam}'s; the others by calls and messages. */
@@ -52,7 +50,7 @@ export class ServerMemory implements GuestMemory {
 
   /** Makes one without windows. */
   constructor(options: ServerMemoryOptions) {
-    this.#bounces = new Bounces(options.post, options.pinned);
+    this.#bounces = new Bounces(options.post);
   }
 
   /** Windows that are there. */
@@ -66,11 +64,11 @@ export class ServerMemory implements GuestMemory {
   }
 
   /**
-   * Lets the client see what devices have written until now by pins that they still hold; where
-   * memory is mapped it does anyway. For a host whose time stands still in between.
+   * Stores what devices have written to views of memory that is not mapped. To be called before the
+   * driver is told anything: it may look at once.
    */
-  writeBack(): void {
-    this.#bounces.writeBack();
+  settleViews(): void {
+    if (this.#bounces.views > 0) this.#bounces.settle();
   }
 
   get size(): number {
@@ -236,24 +234,46 @@ export class ServerMemory implements GuestMemory {
         return status;
       }
     }
-    if ((access & Access.WRITE) !== 0) this.#bounces.add(gpa, backing, gpa - start, view);
+    if ((access & Access.WRITE) !== 0) this.#bounces.add(backing, gpa - start, view);
     views.push(view);
     this.#transferred = length;
     return 0;
   }
 
+  /** A pin of what is not mapped is a copy: read when it begins, stored when its holder says so. */
   pin(gpa: Gpa, length: number, access: number): Pin | Fault {
-    const views: Uint8Array[] = [];
-    const status = this.appendSlices(gpa, length, access, views);
-    if (status !== 0) return status;
+    if (gpa < FAR) {
+      const pin = this.#ram.pin(gpa, length, access);
+      this.#transferred = this.#ram.transferred;
+      return pin;
+    }
+    this.#transferred = 0;
     const writes = (access & Access.WRITE) !== 0;
-    return new RamPin(views, length, writes ? () => this.markDirty(gpa, length) : null);
+    if (length === 0) return new RamPin([], 0, writes ? () => {} : null);
+    const window = this.#window(gpa, length);
+    if (window === null || !this.#bounces.hasRoom(length)) return Fault.NO_MEMORY;
+    const { backing, start } = window;
+    const view = new Uint8Array(length);
+    if ((access & Access.READ) !== 0) {
+      const status = backing.read(gpa - start, view);
+      this.#transferred = backing.transferred;
+      if (status !== 0) return status;
+    }
+    this.#transferred = length;
+    if (!writes) return new RamPin([view], length, null);
+    return this.#bounces.pin(view, (offset, bytes) => {
+      this.#transferred = 0;
+      // With its window gone, nobody may reach the memory any more.
+      if (this.#window(gpa, length) !== window) return Fault.NO_MEMORY;
+      const status = backing.write(gpa - start + offset, bytes);
+      this.#transferred = backing.transferred;
+      return status;
+    });
   }
 
-  /** Called when a pin that could write has been released: its copies are written back. */
+  /** What is not mapped keeps no record of its pages. */
   markDirty(gpa: Gpa, length: number): void {
     if (gpa < FAR) this.#ram.markDirty(gpa, length);
-    else this.#bounces.released(gpa, length);
   }
 
   /** Fills a part of `bytes` with what is there, or stores it there. */

@@ -1,5 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { Access, Fault, type Gpa, type Status } from "../../../core/address.ts";
+import type { Pin } from "../../../core/memory/memory.ts";
 import type { Backing } from "./backing.ts";
 import { ServerMemory } from "./server_memory.ts";
 
@@ -37,13 +39,23 @@ class FakeBacking implements Backing {
   }
 }
 
-/** Memory with tasks of the turn at hand, and pins that the test claims. */
+/** Memory with tasks of the turn at hand. */
 function machine() {
   const tasks: (() => void)[] = [];
-  const state = { pinned: false };
-  const memory = new ServerMemory({ post: (task) => tasks.push(task), pinned: () => state.pinned });
+  const memory = new ServerMemory({ post: (task) => tasks.push(task) });
   const turn = () => tasks.splice(0).forEach((task) => task());
-  return { memory, state, turn };
+  return { memory, turn };
+}
+
+/** A pin of a window of 4 KiB over bytes that are all 0xee. */
+function pinned(access: number, readable = true) {
+  const { memory, turn } = machine();
+  const backing = new FakeBacking(0x1000, readable);
+  backing.bytes.fill(0xee);
+  const far = memory.showFar(backing);
+  const pin = memory.pin(at(far), 0x1000, access);
+  assert(typeof pin !== "number");
+  return { backing, memory, turn, far, pin, view: pin.slices[0]! };
 }
 
 const at = (start: number, offset = 0) => (start + offset) as Gpa;
@@ -123,100 +135,152 @@ Deno.test("ServerMemory.appendSlices() of far memory is a copy, written back at 
   assertEquals(backing.log, ["read 0 256"], "what cannot be written is not minded");
 });
 
-Deno.test("ServerMemory minds a copy as long as a pin may hold it, and writes it back on release", () => {
-  const { memory, state, turn } = machine();
-  const backing = new FakeBacking(0x1000);
-  const far = memory.showFar(backing);
-  state.pinned = true;
-  const pin = memory.pin(at(far), 0x100, Access.WRITE);
-  assert(typeof pin !== "number");
-  pin.slices[0]!.fill(3, 0, 0x10);
-  turn();
-  assertEquals([backing.bytes[0xf], memory.bounces], [3, 1]);
-  pin.slices[0]!.fill(4, 0x20, 0x30);
-  backing.log = [];
-  pin.release();
-  pin.release();
-  assertEquals([backing.log, memory.bounces], [["write 32 16"], 0]);
-});
-
-Deno.test("ServerMemory writes back two changed bytes at any distance", () => {
-  for (const readable of [true, false]) {
-    for (let distance = 1; distance < 140; distance++) {
-      const { memory, state } = machine();
-      const backing = new FakeBacking(0x1000, readable);
-      const far = memory.showFar(backing);
-      state.pinned = true;
-      const pin = memory.pin(at(far), 0x100, Access.WRITE);
-      assert(typeof pin !== "number");
-      const [view] = pin.slices;
-      const [one, two] = [~view![8]!, ~view![8 + distance]!];
-      view![8] = one;
-      view![8 + distance] = two;
-      pin.release();
-      assertEquals([backing.bytes[8], backing.bytes[8 + distance]], [one & 0xff, two & 0xff]);
-    }
+Deno.test("ServerMemory writes back at the end of the turn exactly the bytes that differ", () => {
+  for (let distance = 1; distance < 140; distance++) {
+    const { memory, turn } = machine();
+    const backing = new FakeBacking(0x1000);
+    const far = memory.showFar(backing);
+    const views = memory.slices(at(far), 0x100, Access.WRITE);
+    assert(typeof views !== "number");
+    views[0]![8] = 1;
+    views[0]![8 + distance] = 2;
+    // Meanwhile the other side changes all.
+    backing.bytes.fill(77);
+    turn();
+    const wanted = new Uint8Array(0x1000).fill(77);
+    wanted[8] = 1;
+    wanted[8 + distance] = 2;
+    assertEquals(backing.bytes, wanted);
   }
 });
 
-/** A write-only pin of 4 KiB over bytes that are all 0xee. */
-function writeOnly() {
-  const { memory, state, turn } = machine();
+Deno.test("ServerMemory.settleViews() stores what was written so far, once, and the views stay", () => {
+  for (const readable of [true, false]) {
+    const { memory, turn } = machine();
+    const backing = new FakeBacking(0x1000, readable);
+    const far = memory.showFar(backing);
+    memory.settleViews();
+    const views = memory.slices(at(far), 0x10, Access.WRITE);
+    assert(typeof views !== "number");
+    backing.log = [];
+    views[0]![2] = 5;
+    memory.settleViews();
+    memory.settleViews();
+    assertEquals(backing.log, readable ? ["write 2 1"] : ["write 0 16"]);
+    views[0]![3] = 6;
+    turn();
+    assertEquals(backing.log.slice(1), ["write 3 1"]);
+    assertEquals([backing.bytes[2], backing.bytes[3], memory.bounces], [5, 6, 0]);
+  }
+});
+
+Deno.test("ServerMemory.settleViews() keeps what a device writes while the memory is waited for", () => {
+  const { memory, turn } = machine();
+  const backing = new FakeBacking(0x1000);
+  const far = memory.showFar(backing);
+  const views = memory.slices(at(far), 0x10, Access.WRITE);
+  assert(typeof views !== "number");
+  views[0]![0] = 1;
+  const write = backing.write.bind(backing);
+  backing.write = (offset, from) => {
+    views[0]![0] = 2;
+    return write(offset, from);
+  };
+  memory.settleViews();
+  backing.write = write;
+  turn();
+  assertEquals(backing.bytes[0], 2);
+});
+
+Deno.test("ServerMemory.slices() of what may not be read are written back whole", () => {
+  const { memory, turn } = machine();
   const backing = new FakeBacking(0x1000, false);
   backing.bytes.fill(0xee);
   const far = memory.showFar(backing);
-  state.pinned = true;
-  const pin = memory.pin(at(far), 0x1000, Access.WRITE);
-  assert(typeof pin !== "number");
-  return { backing, memory, turn, pin, view: pin.slices[0]! };
-}
-
-Deno.test("ServerMemory writes of what it could not read only what a device has written, but for a few bytes beside", () => {
-  const { backing, memory, turn, pin, view } = writeOnly();
-  view.fill(5, 0x100, 0x180);
-  view.fill(0, 0x180, 0x200);
-  turn();
-  view.fill(0, 0x100, 0x104);
-  view.fill(7, 0x800, 0x801);
-  pin.release();
-  assert(backing.log.every((line) => line.startsWith("write")), "nothing was read");
-  assertEquals(memory.bounces, 0);
-  const { bytes } = backing;
-  const wanted = (index: number): number =>
-    index === 0x800 ? 7 : index < 0x104 ? 0 : index < 0x180 ? 5 : 0;
-  const beside = [0x100, 0x200, 0x800, 0x801];
-  bytes.forEach((byte, index) => {
-    const written = index >= 0x100 && index < 0x200 || index === 0x800;
-    const near = beside.some((edge) => index >= edge - 3 && index < edge + 3);
-    if (written) assertEquals(byte, wanted(index), `byte ${index}`);
-    else if (!near) assertEquals(byte, 0xee, `byte ${index}`);
-  });
+  for (let value = 0; value < 256; value++) {
+    const views = memory.slices(at(far, 0x10), 0x20, Access.WRITE);
+    assert(typeof views !== "number");
+    views[0]!.fill(value);
+    turn();
+    assertEquals(backing.bytes.slice(0x10, 0x30), new Uint8Array(0x20).fill(value));
+  }
+  assertEquals([backing.bytes[0xf], backing.bytes[0x30], memory.bounces], [0xee, 0xee, 0]);
+  assert(backing.log.every((line) => line === "write 16 32"));
 });
 
-Deno.test("ServerMemory writes nothing of what it could not read when a device has written nothing", () => {
-  const { backing, memory, turn, pin } = writeOnly();
-  turn();
-  pin.release();
-  assertEquals([backing.log, memory.bounces], [[], 0]);
-});
-
-Deno.test("ServerMemory writes all that a device has written over what could not be read, whatever it holds", () => {
-  let state = 1;
-  const random = () =>
-    Uint8Array.from({ length: 0x1000 }, () => (state = state * 48271 % 0x7fff_ffff) >>> 8 & 0xff);
-  for (let round = 0; round < 300; round++) {
-    const { backing, pin, view } = writeOnly();
-    const data = random();
-    // A byte in 256 is what was there before.
-    const length = 1 + (data[0]! + 256 * data[1]!) % 0x1000;
-    view.set(data.subarray(0, length));
-    pin.release();
-    assertEquals(backing.bytes.subarray(0, length), data.subarray(0, length));
-    assertEquals(
-      backing.bytes.subarray(length + 3),
-      new Uint8Array(0x1000).fill(0xee, length + 3).subarray(length + 3),
+Deno.test("ServerMemory.pin() stores what its holder wrote when it says so, and nothing else", () => {
+  for (
+    const [access, readable] of [[Access.WRITE, false], [Access.WRITE, true], [3, true]] as const
+  ) {
+    const bytes = fc.tuple(fc.nat(0xff0), fc.nat(0x40), fc.constantFrom(0, 0xee, 1, 0xff));
+    const steps = fc.array(fc.record({ wrote: bytes, aside: bytes, theirs: bytes }));
+    fc.assert(
+      fc.property(steps, (all) => {
+        const { backing, memory, turn, pin, view } = pinned(access, readable);
+        const wanted = backing.bytes.slice();
+        for (const { wrote, aside, theirs } of all) {
+          // What it writes and does not tell of is lost.
+          view.fill(aside[2], aside[0], aside[0] + aside[1]);
+          const [offset, count, value] = wrote;
+          const length = Math.min(count, 0x1000 - offset);
+          view.fill(value, offset, offset + length);
+          assertEquals(pin.wrote(offset, length), 0);
+          wanted.fill(value, offset, offset + length);
+          assertEquals(backing.bytes, wanted);
+          turn();
+          for (const to of [wanted, backing.bytes]) {
+            to.fill(theirs[2], theirs[0], theirs[0] + theirs[1]);
+          }
+        }
+        pin.release();
+        turn();
+        assertEquals([backing.bytes, memory.bounces], [wanted, 0]);
+        const reads = backing.log.filter((line) => line.startsWith("read"));
+        assertEquals(reads, access === Access.WRITE ? [] : ["read 0 4096"]);
+      }),
+      { numRuns: 40 },
     );
   }
+});
+
+Deno.test("ServerMemory.pin() keeps two pins of the same bytes apart", () => {
+  const { memory } = machine();
+  const backing = new FakeBacking(0x1000);
+  const far = memory.showFar(backing);
+  const pins = [memory.pin(at(far), 16, Access.WRITE), memory.pin(at(far), 16, Access.WRITE)];
+  const [first, second] = pins;
+  assert(typeof first === "object" && typeof second === "object");
+  first.release();
+  second.slices[0]!.fill(9);
+  assertEquals([second.wrote(0, 16), memory.bounces], [0, 1]);
+  second.release();
+  assertEquals(backing.bytes.slice(0, 16), new Uint8Array(16).fill(9));
+});
+
+Deno.test("Pin.wrote() of far memory refuses what the holder cannot have written", () => {
+  const { backing, memory, far, pin } = pinned(Access.WRITE);
+  const reading = memory.pin(at(far), 16, Access.READ);
+  assert(typeof reading !== "number");
+  for (const [offset, length] of [[0, 0x1001], [0xfff, 2], [-1, 1], [0, -1], [NaN, 1]] as const) {
+    assertThrows(() => pin.wrote(offset, length), RangeError, "it has 4096 bytes");
+  }
+  assertThrows(() => reading.wrote(0, 1), RangeError, "without WRITE");
+  pin.release();
+  pin.release();
+  assertThrows(() => pin.wrote(0, 1), RangeError, "was released");
+  assertEquals([backing.log, memory.bounces], [["read 0 16"], 0]);
+});
+
+Deno.test("Pin.wrote() of far memory gives the fault of its memory, and faults once its window is gone", () => {
+  const { backing, memory, far, pin } = pinned(Access.WRITE);
+  backing.fault = Fault.PERMISSION;
+  assertEquals([pin.wrote(0, 8), memory.transferred], [Fault.PERMISSION, 0]);
+  backing.fault = 0;
+  backing.log = [];
+  memory.hideFar(far);
+  assertEquals(pin.wrote(0, 8), Fault.NO_MEMORY);
+  pin.release();
+  assertEquals([backing.log, memory.bounces], [[], 0]);
 });
 
 Deno.test("ServerMemory forgets the copies of a window that goes away", () => {
@@ -232,10 +296,24 @@ Deno.test("ServerMemory forgets the copies of a window that goes away", () => {
 });
 
 Deno.test("ServerMemory bounds the copies that are out", () => {
-  const { memory, state } = machine();
-  state.pinned = true;
+  const { memory, turn } = machine();
   const far = memory.showFar(new FakeBacking(0x100_0000));
-  let pins = 0;
-  while (pins < 100 && typeof memory.pin(at(far), 0x100_0000, Access.WRITE) !== "number") pins++;
-  assertEquals(pins, 4);
+  const pins: Pin[] = [];
+  const take = () => {
+    const pin = memory.pin(at(far), 0x100_0000, Access.WRITE);
+    if (typeof pin !== "number") pins.push(pin);
+    return typeof pin;
+  };
+  while (pins.length < 100 && take() !== "number");
+  assertEquals(pins.length, 4);
+  assertEquals(memory.slices(at(far), 1, Access.WRITE), Fault.NO_MEMORY);
+  pins.pop()!.release();
+  assertEquals(take(), "object");
+  for (const pin of pins) pin.release();
+  const views = memory.slices(at(far), 0x100_0000, Access.WRITE);
+  assert(typeof views !== "number");
+  turn();
+  pins.length = 0;
+  while (pins.length < 100 && take() !== "number");
+  assertEquals(pins.length, 4);
 });

@@ -67,6 +67,8 @@ interface Twin {
   readonly connection: Connection;
   readonly registration: Registration;
   readonly calm: CalmBuffer;
+  /** Whether it is watched for room for what waits to be sent. */
+  waits: boolean;
 }
 
 /** Owns the connection from its acceptance to its end. */
@@ -113,7 +115,7 @@ export class Session implements Responder, RemoteHost {
     this.#connection.observer = parts.observer;
     this.#connection.limit = messageLimit(parts.capabilities.max_data_xfer_size);
     this.#calm = new CalmBuffer(this.#clock, stream);
-    this.#doorbells = new Doorbells(parts.hosted, parts.machine.reactor);
+    this.#doorbells = new Doorbells(parts.hosted, parts.migration, parts.machine.reactor);
     this.#registration = parts.machine.reactor.add(
       stream.fd,
       POLLIN,
@@ -185,7 +187,13 @@ export class Session implements Responder, RemoteHost {
   }
 
   ended(): void {
-    this.#ended = true;
+    // When it is the twin that has ended, the main socket may hold commands still.
+    if (this.#twin === null) this.#ended = true;
+    else this.#leaving = true;
+    if (!this.#pumping) this.#pumpLater();
+  }
+
+  unsent(): void {
     if (!this.#pumping) this.#pumpLater();
   }
 
@@ -320,12 +328,13 @@ export class Session implements Responder, RemoteHost {
       this.#watched = events;
       this.#registration.watch(events);
     }
-    if (pending && this.#stall === null) {
+    const unread = this.#twin !== null && watchTwin(this.#twin) || pending;
+    if (unread && this.#stall === null) {
       this.#stall = this.#clock.defer(this.#parts.stallTimeoutMs, () => {
         this.#parts.metrics.hungUp++;
-        this.close("it does not read our replies");
+        this.close("it does not read what we send");
       });
-    } else if (!pending && this.#stall !== null) {
+    } else if (!unread && this.#stall !== null) {
       this.#stall.cancel();
       this.#stall = null;
     }
@@ -488,13 +497,25 @@ export class Session implements Responder, RemoteHost {
     const connection = new Connection(ours, ">");
     connection.observer = this.#parts.observer;
     connection.limit = this.#connection.limit;
-    const registration = this.#parts.machine.reactor.add(ours.fd, POLLIN, () => {
-      const received = ours.receive();
-      if (received > 0) this.#remote?.readTwin();
-      else if (received !== -Errno.EAGAIN) this.#twinEnded();
-    });
-    this.#twin = { connection, registration, calm: new CalmBuffer(this.#clock, ours) };
+    const registration = this.#parts.machine.reactor.add(
+      ours.fd,
+      POLLIN,
+      (events) => this.#twinReady(ours, events),
+    );
+    const calm = new CalmBuffer(this.#clock, ours);
+    this.#twin = { connection, registration, calm, waits: false };
     return theirs;
+  }
+
+  #twinReady(stream: UnixStream, events: number): void {
+    if ((events & POLLOUT) !== 0) {
+      const left = stream.flush();
+      if (left < 0) return this.#twinEnded();
+      if (left === 0) this.#watch();
+    }
+    const received = stream.receive();
+    if (received > 0) this.#remote?.readTwin();
+    else if (received !== -Errno.EAGAIN) this.#twinEnded();
   }
 
   /** Without it the device cannot work: the connection ends once what has been sent is carried out. */
@@ -533,6 +554,16 @@ export class Session implements Responder, RemoteHost {
       receiveBufferBytes: this.#connection.stream.capacity,
     };
   }
+}
+
+/** Listens for room when part of a command waits for it. @returns whether one does */
+function watchTwin(twin: Twin): boolean {
+  const waits = twin.connection.stream.pendingBytes > 0;
+  if (waits !== twin.waits) {
+    twin.waits = waits;
+    twin.registration.watch(POLLIN | (waits ? POLLOUT : 0));
+  }
+  return waits;
 }
 
 /** Whether the command's body is nothing but numbers, which are decoded first of all. */

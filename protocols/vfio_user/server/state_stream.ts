@@ -27,6 +27,9 @@ const Kind = { IDENTITY: 1, STATE: 2 } as const;
 
 /** Bytes of a stream that are taken at most. */
 export const MAX_STATE_BYTES = 0x400_0000;
+/** Values in a record at most: as objects they take tens of times the bytes that they have as text. */
+const MAX_VALUES = 0x10_0000;
+const COMMA = 0x2c, BRACKET = 0x5b, BRACE = 0x7b;
 
 function record(kind: number, value: unknown): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(value));
@@ -84,9 +87,11 @@ function readRecord(bytes: Uint8Array, at: number, kind: number): Record | strin
   const start = at + RECORD.size;
   const end = start + view.getUint32(RECORD.at.length, true);
   if (end > bytes.length) return "it ends in the middle of a record";
+  const json = bytes.slice(start, end);
+  if (hasMoreValues(json, MAX_VALUES)) return `record ${kind} has more than ${MAX_VALUES} values`;
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.slice(start, end)));
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch {
     return `record ${kind} is no JSON`;
   }
@@ -94,6 +99,16 @@ function readRecord(bytes: Uint8Array, at: number, kind: number): Record | strin
     return `record ${kind} is no object`;
   }
   return { value: value as Record["value"], end };
+}
+
+/** Each value but the first comes behind a comma, or begins a list or an object; in text they count as well. */
+function hasMoreValues(json: Uint8Array, most: number): boolean {
+  let left = most;
+  for (let at = 0; at < json.length && left >= 0; at++) {
+    const byte = json[at];
+    if (byte === COMMA || byte === BRACKET || byte === BRACE) left--;
+  }
+  return left < 0;
 }
 
 function fromHex(text: unknown): Uint8Array | null {

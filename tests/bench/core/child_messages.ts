@@ -20,7 +20,7 @@ export interface AllocationRequest {
 
 /** Of `allocation_child.ts`. */
 export const AllocationReport = v.object({
-  /** Of each way to access memory, as `measureHeap()` says. */
+  /** Of each way to access memory, as `bytesPerAccess()` says. */
   ways: v.array(v.object({ name: v.string(), bytesPerAccess: v.number() })),
   /** Depends on all that was read. */
   sink: v.optional(v.number()),

@@ -52,6 +52,8 @@ export const ProbeCommand = {
   READ_U32: 11,
   /** Stores the argument's byte over the first LENGTH bytes of the pin. */
   FILL_FIRST: 12,
+  /** Stores the argument's byte over the range through views: half of it, then raises vector 0, then the rest. */
+  FILL_VIEWS: 13,
 } as const;
 
 const BUFFER = 0x400;
@@ -86,6 +88,8 @@ export class Probe implements PciDevice {
   /** Bytes of the shared part of BAR 2. */
   shared: Uint8Array = new Uint8Array(0);
   pins: Pin[] = [];
+  /** Called before the device stops. */
+  onPause: () => void = () => {};
   /** What a pin does when it is asked for: by default it waits for {@link ProbeCommand.RELEASE}. */
   onRevoke: "keep" | "release" = "keep";
   /** State that save gives and restore takes: any number. */
@@ -145,6 +149,7 @@ export class Probe implements PciDevice {
   }
 
   pause(): void {
+    this.onPause();
     this.pauses++;
   }
 
@@ -205,10 +210,16 @@ export class Probe implements PciDevice {
         status = this.pin(address, length, Access.WRITE);
         break;
       case ProbeCommand.FILL:
-        for (const pin of this.pins) for (const slice of pin.slices) slice.fill(argument);
+        for (const pin of this.pins) {
+          for (const slice of pin.slices) slice.fill(argument);
+          status = pin.wrote(0, pin.length);
+        }
         break;
       case ProbeCommand.FILL_FIRST:
-        for (const pin of this.pins) pin.slices[0]?.fill(argument, 0, length);
+        for (const pin of this.pins) {
+          pin.slices[0]?.fill(argument, 0, length);
+          status = pin.wrote(0, length);
+        }
         break;
       case ProbeCommand.RELEASE:
         this.release();
@@ -224,6 +235,17 @@ export class Probe implements PciDevice {
         break;
       case ProbeCommand.THROW:
         throw new Error("the probe was told to");
+      case ProbeCommand.FILL_VIEWS: {
+        const views = memory.slices(address as Iova, length, Access.WRITE);
+        if (typeof views === "number") {
+          status = views;
+          break;
+        }
+        for (const each of views) each.fill(argument, 0, each.length / 2);
+        interrupts.raise(0);
+        for (const each of views) each.fill(argument, each.length / 2);
+        break;
+      }
       case ProbeCommand.READ_U32: {
         const value = memory.readU32(address as Iova);
         if (value < 0) status = value;
