@@ -205,8 +205,8 @@ export class Edu implements PciDevice {
     this.#dmaTimer?.cancel();
     this.#factorialTimer = this.#dmaTimer = null;
     const { nowNs } = this.#attached.clock;
-    this.#factorialNs = Math.max(0, this.#factorialNs - nowNs);
-    this.#dmaNs = Math.max(0, this.#dmaNs - nowNs);
+    this.#factorialNs = left(this.#factorialNs - nowNs, EduTiming.FACTORIAL_MS);
+    this.#dmaNs = left(this.#dmaNs - nowNs, EduTiming.DMA_MS);
   }
 
   /** Lets both go on with the time they had left. */
@@ -429,4 +429,9 @@ export class Edu implements PciDevice {
     const timeNs = this.#attached.clock.nowNs;
     this.#lastDmaError = { reason, address: hex(address), transferred, timeNs };
   }
+}
+
+/** Nanoseconds that are left of `ms`: sums of times are rounded, and must not make it more. */
+function left(ns: number, ms: number): number {
+  return Math.min(Math.max(0, ns), ms * 1e6);
 }

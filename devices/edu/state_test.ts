@@ -91,6 +91,26 @@ Deno.test("Edu.restore() takes over registers, buffer, level and the time that i
   assertEquals([to.edu.barRead(0, Register.INTERRUPT_STATUS, 4), to.state.messages], [0x140, 1]);
 });
 
+Deno.test("Edu.save() of work that has just begun can be restored at any time there is", () => {
+  // Sums with these are rounded up.
+  for (
+    const [nowNs, register] of [[2 ** 30 - 2 ** -23, Register.DMA_COMMAND], [
+      2 ** 30 - 2 ** -23,
+      Register.FACTORIAL,
+    ]] as const
+  ) {
+    const { memory } = attached();
+    const from = new Edu(), to = attached();
+    const clock = { nowNs, defer: () => ({ cancel: () => {} }) };
+    const interrupts = { mode: "intx", raise: () => {}, setIntx: () => {} } as const;
+    from.attach({ memory, clock, interrupts });
+    from.barWrite(0, register, 4, 1);
+    from.pause();
+    to.edu.pause();
+    assertEquals(moved(from, to.edu), null);
+  }
+});
+
 Deno.test("Edu.save() and restore() are a round trip after any sequence of writes", () => {
   const registers = Object.values(Register);
   const steps = fc.array(
