@@ -111,14 +111,12 @@ export class PciBus {
     if (this.#functions.has(endpoint)) {
       throw new RangeError(`Cannot plug a function in at ${name}: one is there already`);
     }
-    if (functionOf(endpoint) !== 0) {
-      const first = this.#functions.get(endpoint - functionOf(endpoint));
-      if (first === undefined) {
-        throw new RangeError(`Cannot plug a function in at ${name}: the device has no function 0`);
-      }
-      first.markMultifunction();
-      fn.markMultifunction();
+    if (functionOf(endpoint) !== 0 && !this.#functions.has(endpoint - functionOf(endpoint))) {
+      throw new RangeError(`Cannot plug a function in at ${name}: the device has no function 0`);
     }
+    const others = this.#ordered.filter(([other]) => deviceOf(other) === deviceOf(endpoint));
+    for (const [, other] of others) other.markMultifunction();
+    if (others.length > 0) fn.markMultifunction();
     this.#functions.set(endpoint, fn);
     this.#order();
     return endpoint;

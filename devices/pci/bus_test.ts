@@ -46,6 +46,17 @@ Deno.test("PciBus.plug() marks devices of several functions, also after a reset"
   assertEquals(bus.configRead(0x0b, spec.PCI_HEADER_TYPE, 1), spec.PCI_HEADER_TYPE_MFD);
 });
 
+Deno.test("PciBus.plug() marks a function 0 that comes back to a device with others", () => {
+  const bus = new PciBus();
+  bus.plug(host().fn, 0x08);
+  bus.plug(host().fn, 0x0b);
+  bus.plug(host().fn, 0x10);
+  bus.unplug(0x08);
+  bus.plug(host().fn, 0x08);
+  assertEquals(bus.configRead(0x08, spec.PCI_HEADER_TYPE, 1), spec.PCI_HEADER_TYPE_MFD);
+  assertEquals(bus.configRead(0x10, spec.PCI_HEADER_TYPE, 1), 0);
+});
+
 Deno.test("PciBus.ecamRead() finds the register by requester ID and offset", () => {
   const bus = new PciBus();
   const endpoint = bus.plug(host({ capabilities: [expressCapability()] }).fn);

@@ -5,6 +5,7 @@
 
 import { hex } from "../../core/address.ts";
 import { thrownMessage } from "../../core/thrown.ts";
+import { isPromise } from "./returned_promise.ts";
 
 /** What the model was asked for when it threw. */
 export interface DeviceOperation {
@@ -66,9 +67,20 @@ export class DeviceError extends Error {
   }
 }
 
-/** What a register access gives. */
-function expected({ size }: DeviceOperation): string {
-  return size === 8 ? "a bigint of 8 bytes" : `an integer of ${size} bytes`;
+/** What the operation gives. */
+function expected({ method, size }: DeviceOperation): string {
+  switch (method) {
+    case "barRead":
+      return size === 8 ? "a bigint of 8 bytes" : `an integer of ${size} bytes`;
+    case "inspect":
+      return "an object";
+    case "save":
+      return "a state";
+    case "restore":
+      return "a text or null";
+    default:
+      return "being done";
+  }
 }
 
 /** Looks at no property of `value`, which may be a stranger's. */
@@ -78,22 +90,9 @@ function kindOf(value: unknown): string {
     case "number":
       return String(value);
     case "object":
-      return value === null ? "null" : isPromise(value) ? "a promise" : "an object";
+      return value === null ? "null" : isPromise(value, () => {}) ? "a promise" : "an object";
     default:
       return `a ${typeof value}`;
-  }
-}
-
-/**
- * Whether `value` is a promise, which from then on may be rejected without harm: whoever returns one
- * in place of a value is reported for that, once.
- */
-function isPromise(value: object): boolean {
-  try {
-    Promise.prototype.then.call(value, () => {}, () => {});
-    return true;
-  } catch {
-    return false;
   }
 }
 

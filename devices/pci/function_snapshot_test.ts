@@ -69,6 +69,27 @@ Deno.test("PciFunction.save() and restore() carry what software wrote, the MSI-X
   assertEquals(to.fn.intxAsserted, true);
 });
 
+Deno.test("PciFunction.restore() brings along the MSI vectors that are pending, and sends them once unmasked", () => {
+  const parts: FakeDeviceParts = { interrupts: { msi: { vectors: 4, perVectorMasking: true } } };
+  const from = hostDevice(new Saved(parts));
+  from.fn.configWrite(0x04, 2, 4);
+  from.fn.configWrite(0x42, 2, 0x21);
+  from.fn.configWrite(0x44, 4, 0xfee0_0000);
+  from.fn.configWrite(0x50, 4, 0xf);
+  for (const vector of [1, 3]) from.device.host.interrupts.raise(vector);
+  const snapshot = from.fn.save()!;
+  // Bits of vectors that are not there.
+  snapshot.config.fill(0xff, 0x55, 0x58);
+
+  const to = hostDevice(new Saved(parts));
+  assertEquals(to.fn.restore({ ...snapshot, state: { value: "no" } }), "no value");
+  assertEquals(to.fn.configRead(0x54, 4), 0, "refused");
+  assertEquals(to.fn.restore(snapshot), null);
+  assertEquals([to.fn.configRead(0x54, 4), to.sink.take()], [0b1010, []]);
+  to.fn.configWrite(0x50, 4, 0b0010);
+  assertEquals([to.fn.configRead(0x54, 4), to.sink.take()], [0b0010, [3]]);
+});
+
 Deno.test("PciFunction.restore() leaves read-only bits alone", () => {
   const { fn } = saved();
   const before = fn.config.snapshot();
@@ -177,6 +198,15 @@ Deno.test("PciFunction refuses shared parts and doorbells that are not where the
     RangeError,
     "MSI-X table",
   );
+  const { msix } = PARTS.interrupts!;
+  const apart = { msix: { ...msix!, pendingOffset: 0x2ff8 } };
+  const build = (offset: number) =>
+    hostDevice(
+      new Shared({ interrupts: apart, bars: [bar({ shared: { offset, length: 0x1000 } })] }),
+    );
+  assertThrows(() => build(0x2000), RangeError, "pending bits");
+  build(0x1000);
+  build(0x3000);
 });
 
 Deno.test("PciFunction takes the shared memory that its host gives", () => {

@@ -76,13 +76,7 @@ export class FunctionInterrupts implements Interrupts {
 
   setIntx(asserted: boolean): void {
     if (this.#config.get(spec.PCI_INTERRUPT_PIN, 1) === 0) return;
-    this.#level = asserted;
-    const status = this.#config.get(spec.PCI_STATUS, 2);
-    this.#config.set(
-      spec.PCI_STATUS,
-      2,
-      asserted ? status | spec.PCI_STATUS_INTERRUPT : status & ~spec.PCI_STATUS_INTERRUPT,
-    );
+    this.#setLevel(asserted);
     this.#drivePin();
   }
 
@@ -92,9 +86,9 @@ export class FunctionInterrupts implements Interrupts {
     if (this.#messages.mode !== null && this.#state.busMaster) this.#messages.flush();
   }
 
-  /** Drops everything: the level, what is pending, the pin. Configuration space is reset by others. */
+  /** Drops everything: the level, what is pending, the pin. Enables and masks are reset by others, before. */
   reset(): void {
-    this.#level = false;
+    this.#setLevel(false);
     this.#messages.reset();
     this.#drivePin();
   }
@@ -107,6 +101,16 @@ export class FunctionInterrupts implements Interrupts {
       intxPin: this.#pin,
       messages: this.#messages.inspect(),
     };
+  }
+
+  #setLevel(asserted: boolean): void {
+    this.#level = asserted;
+    const status = this.#config.get(spec.PCI_STATUS, 2);
+    this.#config.set(
+      spec.PCI_STATUS,
+      2,
+      asserted ? status | spec.PCI_STATUS_INTERRUPT : status & ~spec.PCI_STATUS_INTERRUPT,
+    );
   }
 
   #drivePin(): void {

@@ -125,7 +125,11 @@ export type DeviceState =
  * A PCI function's model: identity and BARs as data, behaviour as five methods; what is optional
  * beyond these serves migration and shared memory.
  * A method that throws is a bug of the model: the access reads all ones, and the
- * error is reported against the device.
+ * error is reported against the device. So is one that gives a promise, `async` as
+ * the types let it be: nobody waits for it, and it may never go on. What it is
+ * rejected with is reported as what a method throws, where there is no value that
+ * it stood in for. All that a device hands to its host is held to the same: timers,
+ * observers, `onRevoke`.
  */
 export interface PciDevice {
   /** Kebab-case and fixed for the type: `edu`, `virtio-net`. */

@@ -32,6 +32,7 @@ import type {
   PciDevice,
 } from "./pci_device.ts";
 import { RegisterMessages } from "./register_messages.ts";
+import { isPromise } from "./returned_promise.ts";
 import { allOnes, load, type RegisterBlock, store } from "./registers.ts";
 import * as spec from "./spec.ts";
 
@@ -66,7 +67,8 @@ const SINGLE: readonly number[] = [spec.PCI_CAP_ID_PM, spec.PCI_CAP_ID_EXP, spec
 
 /**
  * A hosted device. Nothing here throws for what a guest does, nor for what the device does wrong: a
- * device method that throws, or a register that reads as no integer, reads as all ones, and is reported.
+ * device method that throws, or a register that reads as no integer, reads as all ones, and is
+ * reported; so is a promise that a method gives, and its rejection.
  */
 export class PciFunction {
   /** The model. */
@@ -83,6 +85,8 @@ export class PciFunction {
   readonly #memory: BusMasterMemory;
   readonly #interrupts: FunctionInterrupts;
   readonly #table: MsixTable | undefined;
+  /** Null when the host decides about messages. */
+  readonly #messages: RegisterMessages | null;
   /** By BAR. */
   readonly #shared: (SharedPart | undefined)[] = [];
   readonly #pm: number | undefined;
@@ -111,7 +115,7 @@ export class PciFunction {
     this.config.place(0, type0Header(device));
     this.#bars = new Bars(device.bars, this.config);
     this.#table = msix === undefined ? undefined : new MsixTable(msix, device.bars);
-    checkBarExtras(device);
+    checkBarExtras(device, this.#table);
     this.capabilities = placeCapabilities(this.config, list.map((block) => this.#guarded(block)));
     this.extendedCapabilities = placeExtendedCapabilities(
       this.config,
@@ -121,19 +125,21 @@ export class PciFunction {
     this.#memory = new BusMasterMemory(
       options.memory,
       this.#state,
-      (cause) => this.#report({ method: "revoke" }, cause),
+      (body) => this.#guard({ method: "revoke" }, body),
     );
-    const router = options.messages ?? new RegisterMessages(this.config, {
+    this.#messages = options.messages !== undefined ? null : new RegisterMessages(this.config, {
       msi: this.#find(spec.PCI_CAP_ID_MSI),
       msix: this.#find(spec.PCI_CAP_ID_MSIX),
       table: this.#table,
     }, options.sink);
+    const router = options.messages ?? this.#messages!;
     this.#interrupts = new FunctionInterrupts(this.config, this.#state, router, options.sink);
     this.#watch();
     this.#state.update(this.config, this.#pm);
     for (const bar of device.bars) this.#share(bar, options);
+    let attached: unknown;
     try {
-      device.attach({
+      attached = device.attach({
         memory: this.#memory,
         interrupts: this.#interrupts,
         clock: this.#guardedClock(options.clock),
@@ -141,6 +147,7 @@ export class PciFunction {
     } catch (cause) {
       throw new DeviceError(device.type, { method: "attach" }, { threw: cause });
     }
+    this.#done({ method: "attach" }, attached);
   }
 
   /** The BARs, by index. */
@@ -168,7 +175,7 @@ export class PciFunction {
     return this.#state.power;
   }
 
-  /** How often the model threw, or gave what is no register value. */
+  /** How often the model threw, was rejected, or gave what a method does not give. */
   get errorCount(): number {
     return this.#errorCount;
   }
@@ -225,7 +232,7 @@ export class PciFunction {
     }
     // A model need not be TypeScript: what is no number must not pass for a register that reads 0.
     if (Number.isInteger(value)) return (value & allOnes(size)) >>> 0;
-    this.#fail({ method: "barRead", bar, offset, size }, { returned: value });
+    this.#returned({ method: "barRead", bar, offset, size }, value);
     return allOnes(size);
   }
 
@@ -242,10 +249,14 @@ export class PciFunction {
       store(shared.bytes, offset - shared.offset, size, bits);
       return;
     }
+    let done: unknown;
     try {
-      this.device.barWrite(bar as BarIndex, offset, size, bits);
+      done = this.device.barWrite(bar as BarIndex, offset, size, bits);
     } catch (cause) {
       this.#report({ method: "barWrite", bar, offset, size, value: bits }, cause);
+    }
+    if (done !== undefined) {
+      this.#done({ method: "barWrite", bar, offset, size, value: bits }, done);
     }
   }
 
@@ -267,7 +278,7 @@ export class PciFunction {
       return ALL_ONES_64;
     }
     if (typeof value === "bigint") return BigInt.asUintN(64, value);
-    this.#fail({ method: "barRead", bar, offset, size: 8 }, { returned: value });
+    this.#returned({ method: "barRead", bar, offset, size: 8 }, value);
     return ALL_ONES_64;
   }
 
@@ -285,10 +296,14 @@ export class PciFunction {
       this.barWrite(bar, offset + 4, 4, high);
       return;
     }
+    let done: unknown;
     try {
-      this.device.barWrite64(bar as BarIndex, offset, bits);
+      done = this.device.barWrite64(bar as BarIndex, offset, bits);
     } catch (cause) {
       this.#report({ method: "barWrite", bar, offset, size: 8, value: bits }, cause);
+    }
+    if (done !== undefined) {
+      this.#done({ method: "barWrite", bar, offset, size: 8, value: bits }, done);
     }
   }
 
@@ -351,7 +366,7 @@ export class PciFunction {
     this.#guard({ method: "resume" }, () => this.device.resume?.());
   }
 
-  /** What {@linkcode restore} takes over elsewhere; null when the model cannot be saved, or threw. While paused. */
+  /** What {@linkcode restore} takes over elsewhere; null when the model cannot be saved, or failed. While paused. */
   save(): FunctionSnapshot | null {
     let state: DeviceState;
     try {
@@ -359,6 +374,10 @@ export class PciFunction {
       state = this.device.save();
     } catch (cause) {
       this.#report({ method: "save" }, cause);
+      return null;
+    }
+    if (isPromise(state, () => {})) {
+      this.#returned({ method: "save" }, state);
       return null;
     }
     return {
@@ -402,9 +421,15 @@ export class PciFunction {
       this.#report({ method: "restore" }, cause);
       wrong = "the model threw";
     }
+    if (wrong !== null && typeof wrong !== "string") {
+      this.#returned({ method: "restore" }, wrong);
+      wrong = "the model does not say what is wrong";
+    }
     if (wrong !== null) {
       this.config.restore(configBefore);
       this.#table?.restore(tableBefore);
+    } else {
+      this.#messages?.restore(config);
     }
     this.#changed();
     return wrong;
@@ -438,11 +463,13 @@ export class PciFunction {
     const { offset, length } = bar.shared;
     const bytes = options.sharedMemory?.(bar) ?? new Uint8Array(length);
     this.#shared[bar.index] = new SharedPart(offset, length, bytes);
+    let shared: unknown;
     try {
-      this.device.share?.(bar.index, bytes);
+      shared = this.device.share?.(bar.index, bytes);
     } catch (cause) {
       throw new DeviceError(this.device.type, { method: "share" }, { threw: cause });
     }
+    this.#done({ method: "share" }, shared);
   }
 
   #reaches(bar: number, offset: number, size: number): boolean {
@@ -533,20 +560,41 @@ export class PciFunction {
   }
 
   #inspectDevice(): Record<string, unknown> | null {
+    let state: Record<string, unknown>;
     try {
-      return this.device.inspect();
+      state = this.device.inspect();
     } catch (cause) {
       this.#report({ method: "inspect" }, cause);
       return null;
     }
+    if (typeof state === "object" && state !== null && !isPromise(state, () => {})) return state;
+    this.#returned({ method: "inspect" }, state);
+    return null;
   }
 
-  #guard(operation: DeviceOperation, body: () => void): void {
+  #guard(operation: DeviceOperation, body: () => unknown): void {
+    let done: unknown;
     try {
-      body();
+      done = body();
     } catch (cause) {
       this.#report(operation, cause);
     }
+    this.#done(operation, done);
+  }
+
+  /**
+   * `value` is what a method gave that has nothing to say. When it is a promise, nobody waits for it,
+   * and it may never go on: that is reported now, and its rejection as what the method threw.
+   */
+  #done(operation: DeviceOperation, value: unknown): void {
+    if (isPromise(value, (cause) => this.#report(operation, cause))) {
+      this.#returned(operation, value);
+    }
+  }
+
+  /** The model gave what the operation does not give. */
+  #returned(operation: DeviceOperation, value: unknown): void {
+    this.#fail(operation, { returned: value });
   }
 
   #report(operation: DeviceOperation, cause: unknown): void {
@@ -576,16 +624,21 @@ export class PciFunction {
     return {
       ...block,
       observer: {
-        placed: (registers) => observer.placed?.(registers),
+        placed: (registers) => {
+          const done: unknown = observer.placed?.(registers);
+          this.#done({ method: "config", offset: 0, size: block.length }, done);
+        },
         reading: (registers, at, length) => {
-          this.#guard({ method: "config", offset: at, size: length }, () => {
-            observer.reading?.(registers, at, length);
-          });
+          this.#guard(
+            { method: "config", offset: at, size: length },
+            () => observer.reading?.(registers, at, length),
+          );
         },
         written: (registers, write) => {
-          this.#guard({ method: "config", offset: 0, size: block.length }, () => {
-            observer.written?.(registers, write);
-          });
+          this.#guard(
+            { method: "config", offset: 0, size: block.length },
+            () => observer.written?.(registers, write),
+          );
         },
       },
     };
@@ -624,8 +677,7 @@ class SharedPart {
 }
 
 /** @throws {RangeError} for a shared part or a doorbell that is not where it may be */
-function checkBarExtras(device: PciDevice): void {
-  const msix = device.interrupts?.msix;
+function checkBarExtras(device: PciDevice, table: MsixTable | undefined): void {
   for (const { index, kind, size, shared, doorbells = [] } of device.bars) {
     if (shared !== undefined) {
       const { offset, length } = shared;
@@ -636,10 +688,9 @@ function checkBarExtras(device: PciDevice): void {
           `Cannot share ${length} bytes at ${offset} of BAR ${index}: whole pages of a memory BAR can be`,
         );
       }
-      const inTable = msix !== undefined && msix.bar === index &&
-        msix.tableOffset < offset + length &&
-        offset < msix.tableOffset + msix.vectors * spec.PCI_MSIX_ENTRY_SIZE;
-      if (inTable) throw new RangeError(`Cannot share the MSI-X table in BAR ${index}`);
+      if (table?.covers(index, offset, length)) {
+        throw new RangeError(`Cannot share the MSI-X table or its pending bits in BAR ${index}`);
+      }
     }
     for (const { offset, size: bytes } of doorbells) {
       if (!(offset >= 0 && offset % bytes === 0 && offset + bytes <= size)) {

@@ -7,6 +7,7 @@ import { MAX_ADDRESS } from "../../core/address.ts";
 import type { ConfigSpace } from "./config_space.ts";
 import type { InterruptSink, MessageRouter } from "./interrupts.ts";
 import type { MsixTable } from "./msix_table.ts";
+import { load } from "./registers.ts";
 import * as spec from "./spec.ts";
 
 /** Where the registers are. */
@@ -59,6 +60,18 @@ export class RegisterMessages implements MessageRouter {
 
   reset(): void {
     this.#table?.reset();
+  }
+
+  /**
+   * Takes over which vectors of MSI are pending, of configuration space as it was elsewhere: no
+   * software can write them, so nothing else brings them along.
+   */
+  restore(config: Uint8Array): void {
+    const base = this.#msi, control = this.#msiControl();
+    if (base === undefined || (control & spec.PCI_MSI_FLAGS_MASKBIT) === 0) return;
+    const at = base + pendingAt(control);
+    const vectors = 1 << ((control & spec.PCI_MSI_FLAGS_QMASK) >> 1);
+    this.#config.set(at, 4, load(config, at, 4) & 2 ** vectors - 1);
   }
 
   inspect(): Record<string, unknown> {
