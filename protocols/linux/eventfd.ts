@@ -3,7 +3,10 @@
  * between threads (eventfd(2)).
  *
  * An eventfd that a peer holds too is in its hands: it may fill or drain the
- * counter and switch `O_NONBLOCK` off at any time. What is here never waits on one.
+ * counter and switch `O_NONBLOCK` off at any time. What is here never waits on one
+ * that it finds full or empty. What a peer fills between that look and the write, a
+ * fraction of a microsecond later, it could wait for: Linux has no write to an eventfd
+ * that never does.
  *
  * @module
  */
@@ -65,6 +68,7 @@ export class EventFd implements Disposable {
   /**
    * Takes over a descriptor that a peer sent. `-EINVAL` when it is no eventfd (a pipe
    * or a terminal would block whoever signals it); it is closed then.
+   * @throws {Error} when `/proc` is not there, or not allowed to be read
    */
   static adopt(descriptor: Descriptor): EventFd | number {
     let target = "";
@@ -72,7 +76,11 @@ export class EventFd implements Disposable {
       target = Deno.readLinkSync(`/proc/self/fd/${descriptor.fd}`);
     } catch (error) {
       descriptor.close();
-      throw error;
+      // What has a name that is no text, or longer than a page, is a file.
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) {
+        throw error;
+      }
+      return -Errno.EINVAL;
     }
     if (target !== "anon_inode:[eventfd]") {
       descriptor.close();

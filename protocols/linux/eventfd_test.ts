@@ -3,7 +3,8 @@ import { Descriptor, liveDescriptors } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { EventFd } from "./eventfd.ts";
 import { EFD_CLOEXEC, eventfd, F_GETFL, F_SETFL, fcntl, O_NONBLOCK } from "./libc.ts";
-import { memfdCreate, MFD_CLOEXEC, pointerOf, stable, write } from "./libc.ts";
+import { memfdCreate, MFD_CLOEXEC, O_CLOEXEC, O_RDONLY, open } from "./libc.ts";
+import { pointerOf, stable, write } from "./libc.ts";
 
 Deno.test("EventFd.drain() takes what was signalled since, then 0", () => {
   using event = EventFd.create();
@@ -18,6 +19,40 @@ Deno.test("EventFd.adopt() refuses and closes what is no eventfd", () => {
   const file = new Descriptor(memfdCreate("anon_inode:[eventfd]", MFD_CLOEXEC));
   assertEquals(EventFd.adopt(file), -Errno.EINVAL);
   assert(file.closed);
+  assertEquals(liveDescriptors(), before);
+});
+
+/** Files of which no link says what they are: it is no text, or longer than a page. */
+function unnameable(directory: string): Descriptor[] {
+  const library = Deno.dlopen("libc.so.6", {
+    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  });
+  const noText = new Descriptor(
+    library.symbols.memfd_create(new Uint8Array([0xff, 0xfe, 0]), MFD_CLOEXEC),
+  );
+  library.close();
+  let deep = new Descriptor(open(directory, O_RDONLY | O_CLOEXEC));
+  for (let i = 0; i < 20; i++) {
+    const name = `/proc/self/fd/${deep.fd}/${"d".repeat(250)}`;
+    Deno.mkdirSync(name);
+    const next = new Descriptor(open(name, O_RDONLY | O_CLOEXEC));
+    deep.close();
+    deep = next;
+  }
+  return [noText, deep];
+}
+
+Deno.test("EventFd.adopt() refuses what it cannot tell the name of", () => {
+  const before = liveDescriptors();
+  const directory = Deno.makeTempDirSync();
+  try {
+    for (const file of unnameable(directory)) {
+      assertEquals(EventFd.adopt(file), -Errno.EINVAL);
+      assert(file.closed);
+    }
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
   assertEquals(liveDescriptors(), before);
 });
 
