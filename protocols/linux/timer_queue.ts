@@ -5,15 +5,23 @@
 
 import type { Timer } from "../../core/observe/clock.ts";
 
+/** Entries below which cancelled ones are not worth clearing out. */
+const FEW = 64;
+
 class Entry implements Timer {
   task: (() => void) | null;
+  /** What it stands in; null once it was taken out. */
+  queue: TimerQueue | null;
 
-  constructor(readonly dueNs: number, readonly order: number, task: () => void) {
+  constructor(queue: TimerQueue, readonly dueNs: number, readonly order: number, task: () => void) {
+    this.queue = queue;
     this.task = task;
   }
 
   cancel(): void {
+    if (this.task === null) return;
     this.task = null;
+    this.queue?.cancelled();
   }
 }
 
@@ -21,14 +29,19 @@ function before(a: Entry, b: Entry): boolean {
   return a.dueNs < b.dueNs || (a.dueNs === b.dueNs && a.order < b.order);
 }
 
-/** Adding and taking cost O(log n); cancelling O(1), the place is freed when its instant comes. */
+/**
+ * Adding and taking cost O(log n), and so does cancelling on the average: the places of cancelled tasks
+ * are freed once they are more than the others, since a peer may cause many that are due late.
+ */
 export class TimerQueue {
-  readonly #heap: Entry[] = [];
+  #heap: Entry[] = [];
   #order = 0;
+  /** Entries without a task. */
+  #cancelled = 0;
 
   /** Tasks due at one instant are taken in the order in which they were added. */
   add(dueNs: number, task: () => void): Timer {
-    const entry = new Entry(dueNs, this.#order++, task);
+    const entry = new Entry(this, dueNs, this.#order++, task);
     const heap = this.#heap;
     let at = heap.length;
     heap.push(entry);
@@ -63,13 +76,34 @@ export class TimerQueue {
     return due;
   }
 
+  /** Tasks that are kept, cancelled ones among them. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
   /** Drops every task. */
   clear(): void {
-    this.#heap.length = 0;
+    for (const entry of this.#heap) entry.queue = null;
+    this.#heap = [];
+    this.#cancelled = 0;
+  }
+
+  /** Called by a timer of this queue. */
+  cancelled(): void {
+    this.#cancelled++;
+    if (this.#heap.length <= FEW || 2 * this.#cancelled <= this.#heap.length) return;
+    for (const entry of this.#heap) if (entry.task === null) entry.queue = null;
+    // What is sorted is a heap.
+    this.#heap = this.#heap.filter((entry) => entry.task !== null)
+      .sort((a, b) => before(a, b) ? -1 : 1);
+    this.#cancelled = 0;
   }
 
   #removeFirst(): void {
     const heap = this.#heap;
+    const first = heap[0] as Entry;
+    first.queue = null;
+    if (first.task === null) this.#cancelled--;
     const last = heap.pop() as Entry;
     const length = heap.length;
     if (length === 0) return;
