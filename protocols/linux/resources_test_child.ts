@@ -62,13 +62,15 @@ function leaks(rounds: number, path: string): unknown {
   return { before, after, mappings: liveMappings(), cached: files.size, watched: reactor.watched };
 }
 
-/** Uses up every descriptor, and sees what accept and receive do then. */
+/** Uses up every descriptor, and sees what accept, receive and send do then. */
 function exhaustion(path: string): unknown {
   using listener = UnixListener.listen(path);
   const clients = [connectUnix(path), connectUnix(path)];
   const [a, b] = UnixStream.pair();
   using file = new Descriptor(memfdCreate("many", MFD_CLOEXEC));
   a.send(1, null, new Array(16).fill(file.fd));
+  const [full, unread] = UnixStream.pair();
+  while (full.pendingBytes === 0) full.send(1, new Uint8Array(0x1_0000));
   const filler: Descriptor[] = [];
   for (;;) {
     const fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0);
@@ -77,6 +79,7 @@ function exhaustion(path: string): unknown {
   }
   const refused = listener.accept();
   const hungUp = clients[0]?.receive();
+  const sent = full.send(1, null, [file.fd]);
   // Room for some of the sixteen.
   for (let i = 0; i < 5; i++) filler.pop()?.close();
   const live = liveDescriptors();
@@ -87,10 +90,9 @@ function exhaustion(path: string): unknown {
   const accepted = listener.accept();
   const served = typeof accepted !== "number";
   if (typeof accepted !== "number") accepted.close();
-  a.close();
-  b.close();
+  for (const stream of [a, b, full, unread]) stream.close();
   for (const client of clients) client.close();
-  return { refused, hungUp, received, kept, taken, served };
+  return { refused, hungUp, sent, received, kept, taken, served };
 }
 
 /** External bytes after long messages on many streams, and after their buffers were given back. */

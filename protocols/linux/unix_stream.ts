@@ -11,7 +11,7 @@
  */
 
 import { closeAll, Descriptor } from "./descriptor.ts";
-import { Errno } from "./errno.ts";
+import { Errno, LinuxError } from "./errno.ts";
 import {
   addressOf,
   AF_UNIX,
@@ -380,7 +380,7 @@ export class UnixStream implements Disposable {
    * goes with {@linkcode flush}; the descriptors stay the caller's either way.
    *
    * 0, or `-errno`: `-EPIPE` or `-ECONNRESET` when the peer is gone, `-ENOBUFS` when too
-   * much would wait. The connection is of no more use then, since part of the message
+   * much would wait, `-EMFILE` when descriptors would, and there are none left. The connection is of no more use then, since part of the message
    * may have left.
    */
   send(
@@ -488,6 +488,7 @@ export class UnixStream implements Disposable {
       }
     } catch (error) {
       closeAll(duplicates);
+      if (error instanceof LinuxError) return -error.errno;
       throw error;
     }
     this.#pending.push({ bytes, pointer: pointerOf(bytes), sent: 0, descriptors: duplicates });
