@@ -88,6 +88,8 @@ function integer(least: number, most: number) {
 }
 
 const positive = integer(1, Number.MAX_SAFE_INTEGER);
+/** All ones of 64 bits as a number: one more than they are. Below it is the number with most of them set. */
+const ALL_SIZES = 2 ** 64, MOST_SIZES = 2 ** 64 - 2048;
 const flag = v.boolean("must be true or false");
 const notObject = "must be an object";
 
@@ -108,7 +110,7 @@ const VERSION_DATA = members({
       max_data_xfer_size: v.optional(positive, VfioUserDefault.MAX_DATA_XFER_SIZE),
       max_dma_maps: v.optional(positive, VfioUserDefault.MAX_DMA_MAPS),
       // A mask of 64 bits: more than a safe integer may be meant, and high bits do no harm.
-      pgsizes: v.optional(integer(1, 2 ** 64), VfioUserDefault.PGSIZES),
+      pgsizes: v.optional(integer(1, ALL_SIZES), VfioUserDefault.PGSIZES),
       write_multiple: v.optional(flag, false),
       migration: v.optional(
         members({
@@ -162,7 +164,7 @@ export function parseVersionData(bytes: Uint8Array): Capabilities | VersionFailu
     max_msg_fds: found.max_msg_fds,
     max_data_xfer_size: found.max_data_xfer_size,
     max_dma_maps: found.max_dma_maps,
-    pgsizes: found.pgsizes,
+    pgsizes: Math.min(found.pgsizes, MOST_SIZES),
     write_multiple: found.write_multiple,
     migration: found.migration ?? null,
     twin_socket: {
