@@ -46,11 +46,18 @@ export function isNewEnough(version: string): boolean {
   return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
 }
 
+/** Whether the system's QEMU was built with the client of vfio-user: not every distribution's is. */
+async function hasClient(): Promise<boolean> {
+  const help = await runCommand(PROGRAM, ["-device", "vfio-user-pci,help"]);
+  // One that does not know the device exits with 0 as well.
+  return help !== null && help.stdout.startsWith("vfio-user-pci options:");
+}
+
 /** Finds QEMU 10.1 or newer, or fetches it. @throws {VmError} */
 export async function qemuCommand(files: VmFiles): Promise<QemuCommand> {
   const system = await runCommand(PROGRAM, ["--version"]);
   const version = system === null ? null : parseQemuVersion(system.stdout);
-  if (version !== null && isNewEnough(version)) {
+  if (version !== null && isNewEnough(version) && await hasClient()) {
     return { program: PROGRAM, args: [], env: {}, version };
   }
   const { folder } = await fetchComponent(QEMU, {

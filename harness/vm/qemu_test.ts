@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
-import { isNewEnough, parseQemuVersion } from "./qemu.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { SILENT } from "./fetch/listener.ts";
+import { VmError } from "./vm_error.ts";
+import { isNewEnough, parseQemuVersion, qemuCommand } from "./qemu.ts";
 
 Deno.test("parseQemuVersion() reads releases and distributions' builds", () => {
   assertEquals(
@@ -15,4 +17,51 @@ Deno.test("isNewEnough() draws the line at 10.1, by numbers and not by letters",
     ["7.2.19", "9.10", "10.0.13", "10.1", "10.1.0", "10.10.2", "11.0", "100.0"].map(isNewEnough),
     [false, false, false, true, true, true, true, true],
   );
+});
+
+const KNOWN = "vfio-user-pci options:";
+const UNKNOWN = "qemu-system-x86_64: -device vfio-user-pci,help: Device 'vfio-user-pci' not found";
+
+/** With a QEMU on PATH that says this version, and this when it is asked for the client of vfio-user. */
+async function withSystemQemu(
+  version: string,
+  help: string,
+  body: () => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+  const before = ["PATH", "VIADUCT_CACHE"].map((name) => [name, Deno.env.get(name)] as const);
+  try {
+    await Deno.writeTextFile(
+      `${folder}/qemu-system-x86_64`,
+      `#!/bin/sh\ncase "$*" in\n--version) echo "QEMU emulator version ${version}";;\n` +
+        `"-device vfio-user-pci,help") echo "${help}";;\n*) exit 9;;\nesac\n`,
+      { mode: 0o755 },
+    );
+    Deno.env.set("PATH", `${folder}:${Deno.env.get("PATH")}`);
+    Deno.env.set("VIADUCT_CACHE", `${folder}/cache`);
+    await body();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("qemuCommand() takes the system's QEMU when that knows vfio-user, and no other", async () => {
+  const find = () => qemuCommand({ network: "never", listener: SILENT });
+  await withSystemQemu("10.1.0", KNOWN, async () => {
+    assertEquals(await find(), {
+      program: "qemu-system-x86_64",
+      args: [],
+      env: {},
+      version: "10.1.0",
+    });
+  });
+  for (const [version, help] of [["11.1.3", UNKNOWN], ["10.0.9", KNOWN]] as const) {
+    await withSystemQemu(version, help, async () => {
+      await assertRejects(find, VmError, "Cannot use QEMU offline");
+    });
+  }
 });

@@ -38,7 +38,10 @@ export async function makeFolder(path: string): Promise<void> {
 /** How often a cache that another process fills is looked at. */
 const LOCK_MS = 100;
 
-/** Runs `work` while no other process does so in the same cache. @throws the signal's reason when it is aborted */
+/**
+ * Runs `work` while no other process does so in the same cache.
+ * @throws {VmError} when the cache cannot be written to; the signal's reason when it is aborted
+ */
 export async function withCacheLock<T>(
   cache: string,
   { listener, signal }: {
@@ -48,7 +51,10 @@ export async function withCacheLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await makeFolder(cache);
-  using file = await Deno.open(join(cache, "lock"), { create: true, write: true });
+  using file = await Deno.open(join(cache, "lock"), { create: true, write: true })
+    .catch((error) => {
+      throw cannotWrite(join(cache, "lock"), error);
+    });
   if (!await file.tryLock(true)) {
     listener.stage("Waiting for another process that fills the cache");
     // To wait for the lock itself would be to wait for what cannot be broken off.
@@ -61,7 +67,7 @@ export async function withCacheLock<T>(
   return await work();
 }
 
-/** Writes a file that is there whole or not at all. */
+/** Writes a file that is there whole or not at all. @throws {VmError} */
 export async function writeWhole(path: string, bytes: string | Uint8Array): Promise<void> {
   const draft = `${path}.${crypto.randomUUID()}.part`;
   try {
@@ -70,16 +76,29 @@ export async function writeWhole(path: string, bytes: string | Uint8Array): Prom
     await Deno.rename(draft, path);
   } catch (error) {
     await Deno.remove(draft).catch(() => {});
-    throw error;
+    throw cannotWrite(path, error);
   }
 }
 
-/** Makes the folder `path` by `fill`, which is given an empty one: it is there whole or not at all. */
+function cannotWrite(path: string, cause: unknown): VmError {
+  return new VmError(
+    `Cannot write ${path}: ${(cause as Error).message}`,
+    "make 500 MB of room, or `export VIADUCT_CACHE=/a/folder/you/may/write/to`",
+    { cause },
+  );
+}
+
+/**
+ * Makes the folder `path` by `fill`, which is given an empty one: it is there whole or not at all.
+ * @throws {VmError}; what `fill` throws
+ */
 export async function makeWhole(
   path: string,
   fill: (folder: string) => Promise<void>,
 ): Promise<void> {
-  const draft = await Deno.makeTempDir({ dir: dirname(path), prefix: "part-" });
+  const draft = await Deno.makeTempDir({ dir: dirname(path), prefix: "part-" }).catch((error) => {
+    throw cannotWrite(path, error);
+  });
   try {
     await fill(draft);
     // A package may have brought a date of its own.

@@ -1,4 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { VmError } from "../vm_error.ts";
 import { cacheFolder, makeWhole, markUsed, prune, withCacheLock, writeWhole } from "./cache.ts";
 import { SILENT } from "./listener.ts";
 
@@ -125,4 +126,20 @@ Deno.test("prune() removes drafts and what was not used for a month, and nothing
     await markUsed(`${folder}/program-${SUM}`);
     await prune(folder);
     assertEquals(names(folder), ["apt", "lock", "notes.txt", `program-${SUM}`, `vmlinux-${SUM}`]);
+  }));
+
+Deno.test("A cache that cannot be written to is told of, with what mends that", () =>
+  withFolder(async (folder) => {
+    const broken = [
+      () => withCacheLock(`${folder}/cache`, { listener: SILENT }, () => Promise.resolve()),
+      () => writeWhole(`${folder}/none/x`, "1"),
+      () => makeWhole(`${folder}/none/x`, () => Promise.resolve()),
+    ];
+    // Where the lock should be, there is something else.
+    await Deno.mkdir(`${folder}/cache/lock`, { recursive: true });
+    for (const work of broken) {
+      const error = await assertRejects(work, VmError, `Cannot write ${folder}/`) as VmError;
+      assertStringIncludes(error.mend, "VIADUCT_CACHE");
+    }
+    assertEquals(names(folder), ["cache"]);
   }));

@@ -146,8 +146,9 @@ async function bring(
   if (typeof host === "string") {
     throw new VmError(
       `Cannot fetch ${component.title}: ${host}`,
-      "install QEMU 10.1 or newer, a Linux kernel with its modules and a static busybox " +
-        "with this system's own means, so that they are on PATH, in /boot and in /lib/modules",
+      "install QEMU 10.1 or newer with its device vfio-user-pci, a Linux kernel with its modules " +
+        "and a static busybox with this system's own means, so that they are on PATH, in /boot " +
+        "and in /lib/modules",
     );
   }
   const apt = await openApt(component, host, options);
