@@ -69,6 +69,8 @@ export interface GuestBoot {
 
 /** How often the silence is looked at while something is under way. */
 const WATCH_MS = 500;
+/** What one look may add to the silence: where we were busy ourselves, the guest may have spoken. */
+const LOOK_MS = 2 * WATCH_MS;
 
 /** The harness's end of the agent. */
 export class Guest {
@@ -78,7 +80,8 @@ export class Guest {
   #nextId = 1;
   #boot: GuestBoot | null = null;
   #gone: GuestError | null = null;
-  #heardAt = performance.now();
+  /** Since the guest was last heard of, as far as we listened. */
+  #silentMs = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
   #waiters: (() => void)[] = [];
   /** Lines that were no message, for {@linkcode GuestError}. */
@@ -217,7 +220,7 @@ export class Guest {
   }
 
   #line(text: string): void {
-    this.#heardAt = performance.now();
+    this.#silentMs = 0;
     if (text === "") return;
     const message = parseAgentLine(text);
     if (message === null) {
@@ -267,9 +270,13 @@ export class Guest {
 
   #startWatch(): void {
     if (this.#watch !== undefined) return;
-    this.#heardAt = performance.now();
+    this.#silentMs = 0;
+    let lookedAt = performance.now();
     this.#watch = setInterval(() => {
-      const silentMs = performance.now() - this.#heardAt;
+      const now = performance.now();
+      this.#silentMs += Math.min(now - lookedAt, LOOK_MS);
+      lookedAt = now;
+      const silentMs = this.#silentMs;
       if (silentMs < this.#options.silenceMs) return;
       const commands = [...this.#processes.values()].map(({ command }) => JSON.stringify(command));
       const what = `The guest hangs: nothing heard for ${(silentMs / 1000).toFixed(0)} s while ` +

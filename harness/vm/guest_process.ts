@@ -22,7 +22,7 @@ export interface GuestProcessHost {
   signal(signal: number): void;
 }
 
-/** Bytes of output we keep of one program. */
+/** Bytes of output we keep of one program until they are taken. */
 const OUTPUT_LIMIT = 256 * 1024 * 1024;
 
 /** A program in the guest, with its streams. */
@@ -102,17 +102,20 @@ export class GuestProcess {
       }
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
-    return this.#lines.shift()!;
+    const line = this.#lines.shift()!;
+    // Bytes are no fewer than characters: what is left is never taken for less.
+    this.#kept -= line.length + 1;
+    return line;
   }
 
   /** All of stdout since the last call. */
   takeStdout(): Uint8Array {
-    return join(this.#chunks[1].splice(0));
+    return this.#takeAll(1);
   }
 
   /** All of stderr since the last call. */
   takeStderr(): Uint8Array {
-    return join(this.#chunks[2].splice(0));
+    return this.#takeAll(2);
   }
 
   /** For {@linkcode Guest}: output has come. */
@@ -146,6 +149,12 @@ export class GuestProcess {
     this.#reject(error);
     this.#taken();
     this.#wake();
+  }
+
+  #takeAll(stream: 1 | 2): Uint8Array {
+    const bytes = join(this.#chunks[stream].splice(0));
+    this.#kept -= bytes.length;
+    return bytes;
   }
 
   #splitLines(bytes: Uint8Array): void {

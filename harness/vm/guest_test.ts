@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Peer, withPair } from "./_test_pair.ts";
 import { encodeBase64 } from "./base64.ts";
 import { Guest, GuestError } from "./guest.ts";
+import { GuestProcess } from "./guest_process.ts";
 import { STDIN_CHUNK } from "./guest_protocol.ts";
 
 interface Request {
@@ -206,3 +207,64 @@ Deno.test("Guest.ready() bears the firmware's own reset in a later boot, and no 
     for (let i = 0; i < 3; i++) guest.wasReset();
     await assertRejects(() => again, GuestError, "before its agent said hello");
   }));
+
+Deno.test("GuestProcess.output() counts what nobody has taken, and not what was", async () => {
+  const signals: number[] = [];
+  const process = new GuestProcess("cat", {
+    stdin() {},
+    close() {},
+    signal: (signal) => signals.push(signal),
+  });
+  const line = new Uint8Array(1024 * 1024).fill(0x20);
+  line[line.length - 1] = 0x0a;
+  for (let i = 0; i < 300; i++) {
+    process.output(i % 2 === 0 ? 1 : 2, line);
+    process.takeStdout();
+    process.takeStderr();
+  }
+  for (let i = 0; i < 300; i++) {
+    process.output(1, line);
+    assertEquals((await process.readLine())?.length, line.length - 1);
+  }
+  assertEquals(signals, []);
+  for (let i = 0; i < 257; i++) process.output(2, line);
+  assertEquals(signals, [9]);
+  await assertRejects(() => process.exited, Error, "Cannot keep the output of cat");
+});
+
+Deno.test("Guest takes no time in which nobody listened for the guest's silence", async () => {
+  const { setInterval } = globalThis;
+  const { now } = performance;
+  let time = now.call(performance);
+  let look: () => void = () => {};
+  try {
+    performance.now = () => time;
+    globalThis.setInterval = ((run: () => void) => {
+      look = run;
+    }) as unknown as typeof setInterval;
+    await withGuest(async (guest, agent) => {
+      const running = guest.run("sleep 9");
+      running.catch(() => {});
+      const { id } = await agent.next<Request>();
+      // As long as a scenario computes, nothing that the guest says is read.
+      time += 3_600_000;
+      look();
+      for (let i = 0; i < 58; i++) {
+        time += 1000;
+        look();
+      }
+      await agent.say({ kind: "exit", id, code: 0 });
+      assertEquals((await running).code, 0);
+      const hanging = guest.run("sleep 9");
+      hanging.catch(() => {});
+      for (let i = 0; i < 60; i++) {
+        time += 1000;
+        look();
+      }
+      await assertRejects(() => hanging, GuestError, "nothing heard for 60 s");
+    });
+  } finally {
+    performance.now = now;
+    globalThis.setInterval = setInterval;
+  }
+});

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { within } from "../../harness/vm/deadline.ts";
 import { GuestError } from "../../harness/vm/guest.ts";
 import { barAddress, EDU, EDU_DEVICE, start, vmTest } from "./_machine.ts";
 
@@ -158,5 +159,25 @@ vmTest("Guest.run()", async (t) => {
       "lrwxrwxrwx",
       "crw-------",
     ]);
+  });
+});
+
+vmTest("Guest.run() on two processors", async (t) => {
+  await using vm = await start({ cpus: 2 });
+  const { guest } = vm;
+
+  await t.step("does not wait for what a command leaves behind that prints for ever", async () => {
+    const { code, stdout } = await guest.run("yes & usleep 200000; exit 3", { timeoutMs: 10_000 });
+    assertEquals(code, 3);
+    assertEquals(stdout.replaceAll("y\n", ""), "");
+    assertEquals((await guest.run("echo on")).stdout, "on\n");
+  });
+
+  await t.step("signals a program that has just been started", async () => {
+    const processes = Array.from({ length: 16 }, () => guest.start("exec sleep 600"));
+    for (const process of processes) process.signal(9);
+    for (const process of processes) {
+      assertEquals(await within(process.exited, 10_000, null), { code: 137, signal: 9 });
+    }
   });
 });

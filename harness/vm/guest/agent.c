@@ -126,20 +126,31 @@ static void end_stdin(struct program *program)
 	program->pending = NULL;
 }
 
-/* Carries what a pipe holds now. `all` keeps on until it is empty. */
-static void carry_output(struct program *program, int *fd, int stream, int all)
+/* Carries a part of what a pipe holds now. Returns its bytes: 0 when there is none. */
+static size_t carry_output(struct program *program, int *fd, int stream)
 {
 	static unsigned char bytes[CHUNK];
-	do {
-		ssize_t length = *fd < 0 ? 0 : read(*fd, bytes, sizeof bytes);
-		if (length > 0) {
-			say_output(program->id, stream, bytes, (size_t)length);
-			continue;
-		}
-		if (length == 0 || (errno != EAGAIN && errno != EINTR))
-			close_fd(fd);
-		return;
-	} while (all);
+	ssize_t length = *fd < 0 ? 0 : read(*fd, bytes, sizeof bytes);
+	if (length > 0) {
+		say_output(program->id, stream, bytes, (size_t)length);
+		return (size_t)length;
+	}
+	if (length == 0 || (errno != EAGAIN && errno != EINTR))
+		close_fd(fd);
+	return 0;
+}
+
+/* Carries what a pipe holds now, and no more: whoever else has its other end may fill it for ever. */
+static void carry_rest(struct program *program, int *fd, int stream)
+{
+	int held = 0;
+	if (*fd >= 0)
+		ioctl(*fd, FIONREAD, &held);
+	for (size_t left = held > 0 ? (size_t)held : 0, done = 1; left > 0 && done > 0;) {
+		done = carry_output(program, fd, stream);
+		left -= done < left ? done : left;
+	}
+	close_fd(fd);
 }
 
 static void feed_stdin(struct program *program)
@@ -153,9 +164,7 @@ static void feed_stdin(struct program *program)
 			return;
 		} else if (errno != EINTR) {
 			/* It reads no more. What is left has nowhere to go. */
-			int closing = program->close_after;
 			end_stdin(program);
-			program->close_after = closing;
 			say("{\"kind\":\"taken\",\"id\":%llu}\n", program->id);
 			return;
 		}
@@ -287,7 +296,10 @@ static void handle(char *line)
 	} else if (strcmp(op, "stdin") == 0) {
 		take_stdin(&request, program);
 	} else if (strcmp(op, "signal") == 0) {
-		kill(-program->pid, (int)request_number(&request, "signal", SIGKILL));
+		int number = (int)request_number(&request, "signal", SIGKILL);
+		/* Just forked it has no group of its own yet, and no children. */
+		if (kill(-program->pid, number) != 0)
+			kill(program->pid, number);
 	} else {
 		program->close_after = 1;
 		if (program->pending == NULL)
@@ -357,10 +369,8 @@ static void reap(void)
 			if (program->pid != pid)
 				continue;
 			/* Its own output is all in the pipes; what a child it left behind writes later is lost. */
-			carry_output(program, &program->out, 1, 1);
-			carry_output(program, &program->err, 2, 1);
-			close_fd(&program->out);
-			close_fd(&program->err);
+			carry_rest(program, &program->out, 1);
+			carry_rest(program, &program->err, 2);
 			end_stdin(program);
 			program->pid = 0;
 			say(WIFSIGNALED(status) ? "{\"kind\":\"exit\",\"id\":%llu,\"signal\":%d}\n" :
@@ -408,9 +418,9 @@ static void serve(int signals)
 			if (polled[i].revents == 0)
 				continue;
 			if (polled[i].fd == program->out)
-				carry_output(program, &program->out, 1, 0);
+				carry_output(program, &program->out, 1);
 			else if (polled[i].fd == program->err)
-				carry_output(program, &program->err, 2, 0);
+				carry_output(program, &program->err, 2);
 			else
 				feed_stdin(program);
 		}
