@@ -39,7 +39,11 @@ export class LineSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#conn.close();
+    try {
+      this.#conn.close();
+    } catch {
+      // Whoever has opened it has closed it.
+    }
   }
 
   async #read(listener: LineListener): Promise<void> {

@@ -71,3 +71,14 @@ Deno.test("LineSocket.send() to a peer that is gone throws nothing", async () =>
     assertEquals(reasons.length, 1);
   });
 });
+
+Deno.test("LineSocket ends when whoever has opened its connection closes that", async () => {
+  await withPair(async ({ ours }) => {
+    const reasons: string[] = [];
+    const socket = new LineSocket(ours, 100, { line() {}, end: (reason) => reasons.push(reason) });
+    ours.close();
+    await socket.ended;
+    socket.close();
+    assertEquals(reasons.length, 1);
+  });
+});

@@ -22,11 +22,14 @@ exec 3<&0
 exec "$@" </dev/null 3<&-
 `;
 
+/** Characters that are kept of what a program prints: a guest may make it complain for ever. */
+const OUTPUT_KEPT = 65536;
+
 /** A running program with its watchdog. */
 export class Supervised {
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
-  /** What it prints, until its end. */
+  /** What it prints until its end: the last of it, when that is long. */
   readonly output: Promise<string>;
   /** Resolves when it has ended and the watchdog has been called off. */
   readonly ended: Promise<Deno.CommandStatus>;
@@ -46,7 +49,7 @@ export class Supervised {
       stderr: "piped",
     }).spawn();
     this.#stdin = this.#child.stdin.getWriter();
-    this.output = new Response(this.#child.stderr).text();
+    this.output = lastOf(this.#child.stderr);
     this.ended = this.#child.status.then(async (status) => {
       this.#alive = false;
       await this.#stdin.write(new TextEncoder().encode("done\n")).catch(() => {});
@@ -72,4 +75,13 @@ export class Supervised {
       // It has ended by itself.
     }
   }
+}
+
+async function lastOf(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of stream) {
+    text = (text + decoder.decode(bytes, { stream: true })).slice(-OUTPUT_KEPT);
+  }
+  return text;
 }

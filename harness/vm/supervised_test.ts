@@ -26,6 +26,16 @@ Deno.test("Supervised is the program itself: its process ID, its exit code, what
     assert(await exists(folder));
   }));
 
+Deno.test("Supervised.output holds the last of what is printed, however much that is", () =>
+  withFolder(async (folder) => {
+    const script = "yes complaint | head -c 3000000 >&2; echo the last word >&2";
+    const process = new Supervised("/bin/sh", ["-c", script], { folder, env: {} });
+    await process.ended;
+    const output = await process.output;
+    assertEquals(output.length, 65536);
+    assert(output.endsWith("complaint\nthe last word\n"));
+  }));
+
 Deno.test("Supervised.kill() ends it", () =>
   withFolder(async (folder) => {
     const process = new Supervised("/bin/sleep", ["600"], { folder, env: {} });

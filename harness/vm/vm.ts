@@ -89,8 +89,7 @@ export class Vm implements AsyncDisposable {
   ): Promise<Vm> {
     const qemu = await qemuCommand(files);
     const image = await guestImage({ ...options.image, modules: modulesFor(options) }, files);
-    const paths = vmPaths(await Deno.makeTempDir({ prefix: "viaduct-vm-" }));
-    options.onConsole?.(paths.consoleLog);
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-vm-" });
     const began = performance.now();
     let process: Supervised | null = null;
     const { signal } = files;
@@ -98,13 +97,13 @@ export class Vm implements AsyncDisposable {
     signal?.addEventListener("abort", breakOff);
     try {
       signal?.throwIfAborted();
-      const sockets = listen(options, paths);
-      process = new Supervised(
-        qemu.program,
-        [...qemu.args, ...qemuArguments(options, image, paths)],
-        { folder: paths.folder, env: qemu.env },
-      );
+      const paths = vmPaths(folder);
+      options.onConsole?.(paths.consoleLog);
+      const args = [...qemu.args, ...qemuArguments(options, image, paths)];
+      using sockets = listen(options, paths);
+      process = new Supervised(qemu.program, args, { folder, env: qemu.env });
       const connections = await connect(process, sockets);
+      sockets[Symbol.dispose]();
       const vm = new Vm(process, paths, connections, options);
       try {
         await vm.guest.ready(vm.#bootTimeoutMs);
@@ -119,7 +118,7 @@ export class Vm implements AsyncDisposable {
     } catch (error) {
       process?.kill("SIGKILL");
       await process?.ended;
-      await removeFolder(paths.folder);
+      await removeFolder(folder);
       signal?.throwIfAborted();
       throw error;
     } finally {
@@ -190,7 +189,7 @@ export class Vm implements AsyncDisposable {
 }
 
 /** QEMU's sockets, on which it connects to us: there is no moment at which one is not there yet. */
-interface Sockets {
+interface Sockets extends Disposable {
   readonly qmp: Deno.Listener;
   readonly agent: Deno.Listener;
   readonly console: Deno.Listener | null;
@@ -203,12 +202,15 @@ interface Connections {
 }
 
 function listen(options: VmOptions, paths: VmPaths): Sockets {
-  const at = (path: string): Deno.Listener => Deno.listen({ transport: "unix", path });
-  return {
+  using opened = new DisposableStack();
+  const at = (path: string): Deno.Listener => opened.use(Deno.listen({ transport: "unix", path }));
+  const sockets = {
     qmp: at(paths.qmp),
     agent: at(paths.agent),
     console: options.console === "interactive" ? at(paths.console) : null,
   };
+  const kept = opened.move();
+  return { ...sockets, [Symbol.dispose]: () => kept.dispose() };
 }
 
 async function connect(process: Supervised, sockets: Sockets): Promise<Connections> {
@@ -228,24 +230,18 @@ async function connect(process: Supervised, sockets: Sockets): Promise<Connectio
   })();
   // QEMU connects before it looks at its devices, and hangs up when it refuses them.
   const refused = opened.then(() => false, () => true);
-  try {
-    const ended = process.ended.then(() => true);
-    if (await within(Promise.race([refused, ended]), START_MS, true)) {
-      process.kill("SIGTERM");
-      if (await within(ended, TERMINATE_MS, false) === false) process.kill("SIGKILL");
-      const { code, signal } = await process.ended;
-      const output = (await process.output).trim();
-      accepted.forEach(closeQuietly);
-      throw new VmError(
-        `Cannot start QEMU: it ended with ${signal ?? `exit code ${code}`}` +
-          (output === "" ? "" : ` and said:\n${output}`),
-        "see what QEMU says of its arguments; `VIADUCT_CACHE=/tmp/new` tries a fresh one",
-      );
-    }
-    return await opened;
-  } finally {
-    for (const socket of [sockets.qmp, sockets.agent, sockets.console]) socket?.close();
-  }
+  const ended = process.ended.then(() => true);
+  if (!await within(Promise.race([refused, ended]), START_MS, true)) return await opened;
+  process.kill("SIGTERM");
+  if (await within(ended, TERMINATE_MS, false) === false) process.kill("SIGKILL");
+  const { code, signal } = await process.ended;
+  const output = (await process.output).trim();
+  accepted.forEach(closeQuietly);
+  throw new VmError(
+    `Cannot start QEMU: it ended with ${signal ?? `exit code ${code}`}` +
+      (output === "" ? "" : ` and said:\n${output}`),
+    "see what QEMU says of its arguments; `VIADUCT_CACHE=/tmp/new` tries a fresh one",
+  );
 }
 
 async function removeFolder(folder: string): Promise<void> {

@@ -53,7 +53,7 @@ vmTest("Vm notices that QEMU was killed", async () => {
 });
 
 vmTest("Guest that hangs is told of with its console", async () => {
-  await using vm = await start({ silenceMs: 1500 });
+  await using vm = await start({ silenceMs: 4000 });
   await vm.guest.run("echo the last line > /dev/kmsg; echo another > /dev/console");
   const running = vm.guest.run("sleep 600");
   running.catch(() => {});
@@ -87,6 +87,22 @@ vmTest("Vm.start() tells what QEMU says of wrong arguments", async () => {
     VmError,
     "no-such-device",
   );
+});
+
+vmTest("Vm.start() leaves nothing of a machine whose sockets have no place", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+  const long = `${folder}/${"x".repeat(100)}`;
+  await Deno.mkdir(long);
+  const before = Deno.env.get("TMPDIR");
+  try {
+    Deno.env.set("TMPDIR", long);
+    await assertRejects(() => start(), VmError, "longer than 107 bytes");
+    assertEquals([...Deno.readDirSync(long)], []);
+  } finally {
+    if (before === undefined) Deno.env.delete("TMPDIR");
+    else Deno.env.set("TMPDIR", before);
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 vmTest("Vm.powerOff() ends QEMU by the guest's own doing", async () => {
