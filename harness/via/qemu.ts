@@ -66,15 +66,23 @@ export async function buildQemuMachine(options: QemuMachineOptions): Promise<Mac
   }
   const remapping = options.variant === "virtio-iommu" ? "virtio" : "intel";
   const host = await machineFor(options.mode === "identity" ? "none" : remapping, options);
-  const process = await serverProcess(0);
-  const agent = new PciAgent(host.vm.guest);
-  for (const { start, bytes } of [host.low, host.high]) await agent.do("ram", start, bytes.length);
-  await agent.do("mailbox", MAILBOX);
-  return Machine.build(
-    options,
-    (parts) => new QemuBackend(parts, options, host, agent, process),
-    (regions) => reservedRam(host, regions),
-  );
+  try {
+    const process = await serverProcess(0);
+    const agent = new PciAgent(host.vm.guest);
+    for (const { start, bytes } of [host.low, host.high]) {
+      await agent.do("ram", start, bytes.length);
+    }
+    await agent.do("mailbox", MAILBOX);
+    return Machine.build(
+      options,
+      (parts) => new QemuBackend(parts, options, host, agent, process),
+      (regions) => reservedRam(host, regions),
+    );
+  } catch (error) {
+    // The next run must not find what this one could not use.
+    await discard(host);
+    throw error;
+  }
 }
 
 async function machineFor(iommu: QemuIommu, options: BootOptions): Promise<QemuVm> {
@@ -313,6 +321,11 @@ class QemuBackend implements ViaBackend {
   async #release(): Promise<void> {
     for (const { target } of this.#slots.values()) await target.close();
     await this.#agent.close();
+    // QEMU aborts when a function with MSI-X is unplugged (spec/09 rule 7): it goes with its machine.
+    if ([...this.#slots.values()].some(({ target }) => target.hasMsix)) {
+      await discard(this.#host);
+      return;
+    }
     for (let port = 0; port < this.#ports; port++) await this.#host.unplug(port);
   }
 
@@ -357,7 +370,20 @@ class QemuBackend implements ViaBackend {
       map: async (domain, iova, gpa, length, access) => {
         this.#collect();
         await local.map(domain, iova, gpa, length, access);
-        for (const slot of members(domain)) await this.#map(slot, { iova, gpa, length, access });
+        const mapped = { iova, gpa, length, access };
+        const done: Slot[] = [];
+        try {
+          for (const slot of members(domain)) {
+            await this.#map(slot, mapped);
+            done.push(slot);
+          }
+        } catch (error) {
+          // Linux takes whole pages alone: what it has refused is mapped nowhere.
+          if (!(error instanceof PciAgentError)) throw error;
+          for (const slot of done) await this.#unmap(slot, mapped);
+          await local.unmap(domain, iova, length);
+          throw error;
+        }
       },
       unmap: async (domain, iova, length) => {
         this.#collect();

@@ -4,21 +4,27 @@
  * @module
  */
 
-import type { BarIndex } from "../../devices/pci/pci_device.ts";
-import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import { findCapability } from "../../devices/pci/driver_registers.ts";
+import type { BarIndex } from "../../devices/pci/pci_device.ts";
 import {
   PCI_CAP_ID_MSI,
+  PCI_CAP_ID_MSIX,
   PCI_MSI_FLAGS,
   PCI_MSI_FLAGS_ENABLE,
-  PCI_MSI_FLAGS_QSIZE,
+  PCI_MSIX_FLAGS,
+  PCI_MSIX_FLAGS_ENABLE,
+  PCI_STD_NUM_BARS,
 } from "../../devices/pci/spec.ts";
+import type { SizedTarget } from "../observe/device_detail.ts";
 import { type PciAgent, PciAgentError } from "../vm/pci_agent.ts";
 
-/** Vectors of an MSI capability at most. */
-const VECTORS = 32;
-/** Multiple Message Enable: the number of vectors as a power of two (PCI 3.0, 6.8.1.3). */
-const QSIZE_SHIFT = 4;
+/** Vectors that the program in the guest takes messages of; it refuses to enable more of MSI-X. */
+const VECTORS = 64;
+/** Where each capability of messages has its flags, and the bit that enables it. */
+const FLAGS = [
+  { id: PCI_CAP_ID_MSI, at: PCI_MSI_FLAGS, enable: PCI_MSI_FLAGS_ENABLE },
+  { id: PCI_CAP_ID_MSIX, at: PCI_MSIX_FLAGS, enable: PCI_MSIX_FLAGS_ENABLE },
+] as const;
 
 /** What a function needs beside its guest. */
 export interface QemuTargetOptions {
@@ -34,13 +40,23 @@ export interface QemuTargetOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** {@linkcode PciTarget} over {@linkcode PciAgent}. */
-export class QemuTarget implements PciTarget {
+/** A capability of messages: the offset of its flags, and whether it is enabled. */
+interface Messages {
+  readonly id: number;
+  readonly at: number;
+  readonly enable: number;
+  enabled: boolean;
+}
+
+/** `PciTarget` over {@linkcode PciAgent}. */
+export class QemuTarget implements SizedTarget {
   readonly endpoint: number;
   readonly #options: QemuTargetOptions;
+  /** Messages that were not taken, by vector. */
   readonly #messages: number[] = new Array(VECTORS).fill(0);
-  /** Offset of the MSI capability, and vectors that are on. */
-  #msi: { readonly at: number; vectors: number } | null = null;
+  readonly #capabilities: Messages[] = [];
+  /** Bytes of each BAR, or null. */
+  readonly #sizes: (number | null)[] = [];
 
   private constructor(options: QemuTargetOptions) {
     this.endpoint = options.endpoint;
@@ -50,8 +66,13 @@ export class QemuTarget implements PciTarget {
   /** Looks for what it has to know. @throws {PciAgentError | GuestError} */
   static async open(options: QemuTargetOptions): Promise<QemuTarget> {
     const target = new QemuTarget(options);
-    const at = await findCapability(target, PCI_CAP_ID_MSI);
-    if (at !== null) target.#msi = { at, vectors: 0 };
+    for (const { id, at, enable } of FLAGS) {
+      const base = await findCapability(target, id);
+      if (base !== null) target.#capabilities.push({ id, at: base + at, enable, enabled: false });
+    }
+    for (let bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+      target.#sizes.push(Number(await target.#do("bar", bar)) || null);
+    }
     return target;
   }
 
@@ -62,10 +83,10 @@ export class QemuTarget implements PciTarget {
   async configWrite(offset: number, size: 1 | 2 | 4, value: number): Promise<void> {
     await this.collect();
     await this.#do("cw", offset, size, value);
-    const msi = this.#msi;
-    if (msi !== null && offset === msi.at + PCI_MSI_FLAGS) {
-      const on = (value & PCI_MSI_FLAGS_ENABLE) !== 0;
-      msi.vectors = on ? 1 << ((value & PCI_MSI_FLAGS_QSIZE) >> QSIZE_SHIFT) : 0;
+    for (const capability of this.#capabilities) {
+      const { at, enable } = capability;
+      if (offset >= at + 2 || at >= offset + size) continue;
+      capability.enabled = (await this.configRead(at, 2) & enable) !== 0;
     }
   }
 
@@ -87,6 +108,15 @@ export class QemuTarget implements PciTarget {
     await this.collect();
   }
 
+  /** Whether it has the capability of MSI-X. */
+  get hasMsix(): boolean {
+    return this.#capabilities.some(({ id }) => id === PCI_CAP_ID_MSIX);
+  }
+
+  barSize(bar: BarIndex): number | null {
+    return this.#sizes[bar] ?? null;
+  }
+
   async takeInterrupts(vector: number): Promise<number> {
     await this.collect();
     const count = this.#messages[vector] ?? 0;
@@ -100,7 +130,7 @@ export class QemuTarget implements PciTarget {
 
   async reset(): Promise<void> {
     await this.#do("reset");
-    if (this.#msi !== null) this.#msi.vectors = 0;
+    for (const capability of this.#capabilities) capability.enabled = false;
   }
 
   inspect(): Promise<Record<string, unknown>> {
@@ -112,8 +142,10 @@ export class QemuTarget implements PciTarget {
    * looked at swallows the next, so this is called whenever the device may have sent one.
    */
   async collect(): Promise<void> {
-    const vectors = Math.min(this.#msi?.vectors ?? 0, VECTORS);
-    for (let vector = 0; vector < vectors; vector++) {
+    if (!this.#capabilities.some(({ enabled }) => enabled)) return;
+    const arrived = await this.#do("arrived");
+    for (let vector = 0; arrived >> BigInt(vector) !== 0n; vector++) {
+      if ((arrived >> BigInt(vector) & 1n) === 0n) continue;
       this.#messages[vector]! += Number(await this.#do("take", vector));
     }
   }

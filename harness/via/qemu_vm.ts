@@ -32,8 +32,8 @@ export const MAILBOX: Gpa = (RESERVED_LOW.start + RESERVED_LOW.mib) * MIB - 4096
 export const MAX_SCENARIO_MIB: number = 2 * Math.min(RESERVED_LOW.mib - 1, HIGH_MIB);
 /** Devices at a time. */
 export const PORTS = 8;
-/** The root ports' device number on bus 0 starts here. */
-const FIRST_PORT = 0x10;
+/** The root ports' device numbers on bus 0 start here; each has two, as functions. */
+const FIRST_SLOT = 8;
 
 /** QEMU's virtio-iommu does not remap interrupts, without which type 1 wants to be told that it may. */
 const VFIO_MODULES: readonly string[] = [
@@ -104,8 +104,8 @@ export class QemuVm {
         devices: Array.from({ length: PORTS }, (_, at) => [
           "-device",
           `pcie-root-port,id=${portName(at)},chassis=${at + 1},addr=${
-            (FIRST_PORT + at >> 1).toString(16)
-          }.${at % 2},multifunction=on`,
+            portPlace(at)
+          },multifunction=on`,
         ]).flat(),
         kernelArgs: [
           `memmap=${RESERVED_LOW.mib}M$${RESERVED_LOW.start}M`,
@@ -164,6 +164,11 @@ function deviceName(port: number): string {
   return `device${port}`;
 }
 
+/** Device and function number. */
+function portPlace(port: number): string {
+  return `${(FIRST_SLOT + (port >> 1)).toString(16).padStart(2, "0")}.${port % 2}`;
+}
+
 function portAddress(port: number): string {
-  return `0000:00:${(FIRST_PORT + port >> 1).toString(16).padStart(2, "0")}.${port % 2}`;
+  return `0000:00:${portPlace(port)}`;
 }

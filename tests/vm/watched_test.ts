@@ -3,6 +3,8 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
+import type { EndpointDetail } from "../../web/api.ts";
 import { assertLively, dashboardWith, shown } from "../web/_shown.ts";
 import { vmTest } from "./_machine.ts";
 
@@ -11,7 +13,12 @@ vmTest(
   async () => {
     const { dashboard, client } = await dashboardWith();
     try {
-      await assertLively(client, await shown(client, "lively", "qemu"));
+      const seen = await shown(client, "lively", "qemu");
+      await assertLively(client, seen);
+      for (const { id } of seen.last.endpoints) {
+        const { bars } = await client.json<EndpointDetail>(`/api/endpoints/${id}`);
+        assertEquals(bars?.map(({ index, size }) => [index, size]), [[0, 0x10_0000]]);
+      }
     } finally {
       await dashboard.close();
     }

@@ -10,6 +10,8 @@
  * WIDTH is 1, 2, 4 or 8 bytes. Exit code 2: misuse; 1: the access cannot be made.
  */
 #define _GNU_SOURCE
+#include "register.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -48,37 +50,6 @@ static volatile void *reach(uint64_t address)
 	return mapped + (address - page);
 }
 
-static uint64_t load(volatile void *at, unsigned width)
-{
-	switch (width) {
-	case 1:
-		return *(volatile uint8_t *)at;
-	case 2:
-		return *(volatile uint16_t *)at;
-	case 4:
-		return *(volatile uint32_t *)at;
-	default:
-		return *(volatile uint64_t *)at;
-	}
-}
-
-static void store(volatile void *at, unsigned width, uint64_t value)
-{
-	switch (width) {
-	case 1:
-		*(volatile uint8_t *)at = (uint8_t)value;
-		break;
-	case 2:
-		*(volatile uint16_t *)at = (uint16_t)value;
-		break;
-	case 4:
-		*(volatile uint32_t *)at = (uint32_t)value;
-		break;
-	default:
-		*(volatile uint64_t *)at = value;
-	}
-}
-
 static int number(const char *text, uint64_t *value)
 {
 	char *end;
@@ -92,7 +63,7 @@ static void time_reads(volatile void *at, unsigned width, uint64_t count)
 	struct timespec start, end;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (uint64_t i = 0; i < count; i++)
-		load(at, width);
+		register_load(at, width);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double ns = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
 	printf("%.1f\n", ns / (double)count);
@@ -130,10 +101,11 @@ static int command(char **words, int count)
 	if (timing) {
 		time_reads(at, (unsigned)width, value);
 	} else if (writing) {
-		store(at, (unsigned)width, value);
+		register_store(at, (unsigned)width, value);
 		printf("ok\n");
 	} else {
-		printf("0x%0*llx\n", (int)width * 2, (unsigned long long)load(at, (unsigned)width));
+		printf("0x%0*llx\n", (int)width * 2,
+		       (unsigned long long)register_load(at, (unsigned)width));
 	}
 	return 0;
 }

@@ -10,14 +10,17 @@
  *	cw HANDLE OFFSET SIZE VALUE
  *	br HANDLE BAR OFFSET SIZE           VALUE of a register
  *	bw HANDLE BAR OFFSET SIZE VALUE
+ *	bar HANDLE BAR                      LENGTH
  *	map HANDLE IOVA GPA LENGTH ACCESS
  *	unmap HANDLE IOVA LENGTH            LENGTH
+ *	arrived HANDLE                      VECTORS with a message to take, as bits
  *	take HANDLE VECTOR                  COUNT
  *	intx HANDLE                         0 or 1
  *	reset HANDLE
  */
 #define _GNU_SOURCE
 #include "pci_function.h"
+#include "register.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,41 +56,6 @@ static void on_bus_error(int signal)
 {
 	(void)signal;
 	siglongjmp(undecoded, 1);
-}
-
-void pci_find_msi(struct pci_function *function)
-{
-	uint32_t at = 0, id = 0, next = 0, flags = 0;
-
-	function->msi = 0;
-	if (function->way->config_read(function, 0x34, 1, &at) != 0)
-		return;
-	for (int left = 48; at >= 0x40 && left > 0; left--) {
-		at &= 0xfc;
-		if (function->way->config_read(function, at, 1, &id) != 0 ||
-		    function->way->config_read(function, at + 1, 1, &next) != 0)
-			return;
-		if (id == 5 && function->way->config_read(function, at + MSI_FLAGS, 2, &flags) == 0) {
-			function->msi_wide = (flags & MSI_WIDE) != 0;
-			function->msi = at;
-			return;
-		}
-		at = next;
-	}
-}
-
-int pci_pin_asserted(struct pci_function *function)
-{
-	uint32_t command = 0, status = 0, flags = 0;
-	int result = function->way->config_read(function, PCI_COMMAND, 2, &command);
-	if (result == 0)
-		result = function->way->config_read(function, PCI_STATUS, 2, &status);
-	if (result == 0 && function->msi != 0)
-		result = function->way->config_read(function, function->msi + MSI_FLAGS, 2, &flags);
-	if (result != 0)
-		return result;
-	return (status & STATUS_INTERRUPT) != 0 && (command & COMMAND_NO_INTX) == 0 &&
-	       (flags & MSI_ENABLE) == 0;
 }
 
 static void look_at_command(struct pci_function *function)
@@ -164,13 +132,15 @@ static int open_function(const char *way, const char *address)
 		if (function->way != NULL)
 			continue;
 		memset(function, 0, sizeof *function);
-		/* A word of the page for each. */
-		own.at = mailbox.at == NULL ? NULL : mailbox.at + i;
-		own.address = mailbox.address + 4 * (uint64_t)i;
+		/* A part of the page for each. */
+		own.at = mailbox.at == NULL ? NULL : mailbox.at + PCI_VECTORS * i;
+		own.address = mailbox.address + PCI_VECTORS * sizeof *own.at * (uint64_t)i;
 		function->container = function->group = function->device = -1;
 		function->pin = function->config = -1;
 		for (int vector = 0; vector < PCI_VECTORS; vector++)
 			function->vectors[vector] = -1;
+		for (int bar = 0; bar < PCI_BARS; bar++)
+			function->bars[bar].file = -1;
 		snprintf(function->address, sizeof function->address, "%s", address);
 		result = strcmp(way, "vfio") == 0 ? pci_open_vfio(function) :
 						    pci_open_sysfs(function, &own);
@@ -191,57 +161,48 @@ static uint64_t ones(unsigned size)
 	return size == 8 ? UINT64_MAX : (1ULL << (8 * size)) - 1;
 }
 
-static volatile char *bar_at(struct pci_function *function, uint64_t bar, uint64_t offset,
-			     uint64_t size)
+/* The BAR that has all of these bytes, or NULL. */
+static struct pci_bar *bar_with(struct pci_function *function, uint64_t bar, uint64_t offset,
+				uint64_t size)
 {
 	struct pci_bar *region = bar < PCI_BARS ? &function->bars[bar] : NULL;
-	if (region == NULL || region->at == NULL || offset > region->length ||
-	    size > region->length - offset)
+	if (region == NULL || offset > region->length || size > region->length - offset)
 		return NULL;
-	return region->at + offset;
+	return region;
 }
 
-static uint64_t load_raw(volatile char *at, unsigned size)
+static uint64_t load(struct pci_function *function, uint64_t bar, uint64_t offset, unsigned size)
 {
-	switch (size) {
-	case 1:
-		return *(volatile uint8_t *)at;
-	case 2:
-		return *(volatile uint16_t *)at;
-	case 4:
-		return *(volatile uint32_t *)at;
-	default:
-		return *(volatile uint64_t *)at;
-	}
-}
-
-static uint64_t load(struct pci_function *function, volatile char *at, unsigned size)
-{
-	uint64_t value;
-	if (at == NULL || sigsetjmp(undecoded, 1) != 0)
+	struct pci_bar *region = bar_with(function, bar, offset, size);
+	uint64_t value = 0;
+	if (region == NULL)
 		return ones(size);
-	value = load_raw(at, size);
+	if (pci_msix_covers(function, (unsigned)bar, offset, size))
+		return pci_msix_load(function, (unsigned)bar, offset, size);
+	if (region->at == NULL) {
+		off_t at = region->file_at + (off_t)offset;
+		return pread(region->file, &value, size, at) == (ssize_t)size ? value : ones(size);
+	}
+	if (sigsetjmp(undecoded, 1) != 0)
+		return ones(size);
+	value = register_load(region->at + offset, size);
 	/* Where nobody answers a PC reads all ones, and QEMU 0. */
 	return value == 0 && !function->decoding ? ones(size) : value;
 }
 
-static void store(volatile char *at, unsigned size, uint64_t value)
+static void store(struct pci_function *function, uint64_t bar, uint64_t offset, unsigned size,
+		  uint64_t value)
 {
-	if (at == NULL || sigsetjmp(undecoded, 1) != 0)
+	struct pci_bar *region = bar_with(function, bar, offset, size);
+	if (region == NULL)
 		return;
-	switch (size) {
-	case 1:
-		*(volatile uint8_t *)at = (uint8_t)value;
-		break;
-	case 2:
-		*(volatile uint16_t *)at = (uint16_t)value;
-		break;
-	case 4:
-		*(volatile uint32_t *)at = (uint32_t)value;
-		break;
-	default:
-		*(volatile uint64_t *)at = value;
-	}
+	if (pci_msix_covers(function, (unsigned)bar, offset, size))
+		pci_msix_store(function, (unsigned)bar, offset, size, value);
+	else if (region->at == NULL)
+		/* What does not arrive is as what nobody decodes. */
+		(void)!pwrite(region->file, &value, size, region->file_at + (off_t)offset);
+	else if (sigsetjmp(undecoded, 1) == 0)
+		register_store(region->at + offset, size, value);
 }
 
 /* Bytes that an access may have: to `most`, a power of two. */
@@ -311,19 +272,23 @@ static int command(char **words, int count, uint64_t *value)
 	if (count == 5 && strcmp(name, "br") == 0) {
 		if (!is_size(n[4], 8))
 			return -EINVAL;
-		*value = load(function, bar_at(function, n[2], n[3], n[4]), (unsigned)n[4]);
+		*value = load(function, n[2], n[3], (unsigned)n[4]);
 		return 1;
 	}
 	if (count == 6 && strcmp(name, "bw") == 0) {
 		uint32_t status;
 		if (!is_size(n[4], 8))
 			return -EINVAL;
-		store(bar_at(function, n[2], n[3], n[4]), (unsigned)n[4], n[5]);
+		store(function, n[2], n[3], (unsigned)n[4], n[5]);
 		/*
 		 * The write is posted; what is read from the device comes after it. Linux and QEMU
 		 * know the identity by heart, but not the status.
 		 */
 		return function->way->config_read(function, PCI_STATUS, 2, &status);
+	}
+	if (count == 3 && strcmp(name, "bar") == 0) {
+		*value = n[2] < PCI_BARS ? function->bars[n[2]].length : 0;
+		return 1;
 	}
 	if (count == 6 && strcmp(name, "map") == 0) {
 		void *at = ram_at(n[3], n[4]);
@@ -335,6 +300,10 @@ static int command(char **words, int count, uint64_t *value)
 		*value = n[3];
 		result = function->way->unmap(function, n[2], value);
 		return result < 0 ? result : 1;
+	}
+	if (count == 2 && strcmp(name, "arrived") == 0) {
+		*value = function->way->arrived(function);
+		return 1;
 	}
 	if (count == 3 && strcmp(name, "take") == 0) {
 		result = function->way->take(function, (unsigned)n[2], value);

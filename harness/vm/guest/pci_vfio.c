@@ -22,40 +22,13 @@
 /* How long an interrupt may take from the device to us. */
 #define ARRIVAL_MS 2000
 
-static uint64_t config_offset(struct pci_function *function)
-{
-	struct vfio_region_info info = { .argsz = sizeof info, .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	return ioctl(function->device, VFIO_DEVICE_GET_REGION_INFO, &info) == 0 ? info.offset : 0;
-}
-
-static int config_read(struct pci_function *function, unsigned offset, unsigned size,
-		       uint32_t *value)
-{
-	uint32_t bytes = 0;
-	ssize_t length = pread(function->device, &bytes, size, (off_t)(config_offset(function) + offset));
-	if (length < 0)
-		return -errno;
-	if (length != (ssize_t)size)
-		return -EIO;
-	*value = bytes;
-	return 0;
-}
-
-static int raw_write(struct pci_function *function, unsigned offset, unsigned size, uint32_t value)
-{
-	ssize_t length =
-		pwrite(function->device, &value, size, (off_t)(config_offset(function) + offset));
-	if (length < 0)
-		return -errno;
-	return length == (ssize_t)size ? 0 : -EIO;
-}
-
 /* Count 0 switches the whole index off. */
 static int set_irqs(struct pci_function *function, unsigned index, unsigned count, const int *fds)
 {
 	char bytes[sizeof(struct vfio_irq_set) + PCI_VECTORS * sizeof(int)];
 	struct vfio_irq_set *set = (struct vfio_irq_set *)bytes;
 	unsigned data = count == 0 ? VFIO_IRQ_SET_DATA_NONE : VFIO_IRQ_SET_DATA_EVENTFD;
+	int result;
 
 	set->argsz = (uint32_t)(sizeof *set + count * sizeof(int));
 	set->flags = data | VFIO_IRQ_SET_ACTION_TRIGGER;
@@ -64,7 +37,9 @@ static int set_irqs(struct pci_function *function, unsigned index, unsigned coun
 	set->count = count;
 	if (count > 0)
 		memcpy(set->data, fds, count * sizeof(int));
-	return ioctl(function->device, VFIO_DEVICE_SET_IRQS, set) == 0 ? 0 : -errno;
+	result = ioctl(function->device, VFIO_DEVICE_SET_IRQS, set);
+	/* Above 0 are the vectors that there are, which are fewer, and none of them is on. */
+	return result < 0 ? -errno : result > 0 ? -ENOSPC : 0;
 }
 
 static int unmask_pin(struct pci_function *function)
@@ -87,37 +62,106 @@ static int pin_on(struct pci_function *function)
 }
 
 /* VFIO has one kind of interrupt at a time, and sets the enable bit itself. */
-static int switch_msi(struct pci_function *function, uint32_t flags)
+static int switch_irqs(struct pci_function *function, unsigned index, unsigned count)
 {
-	int wanted = (flags & MSI_ENABLE) != 0 ? 1 << MSI_QUEUE(flags) : 0;
 	int result = 0;
 
-	if (wanted == function->msi_vectors)
+	if (index == function->irq_index && count == function->irq_count)
 		return 0;
-	if (wanted > PCI_VECTORS)
-		return -EINVAL;
-	if (function->msi_vectors > 0)
-		result = set_irqs(function, VFIO_PCI_MSI_IRQ_INDEX, 0, NULL);
+	if (count > PCI_VECTORS)
+		return -ENOSPC;
+	if (function->irq_index != VFIO_PCI_INTX_IRQ_INDEX)
+		result = set_irqs(function, function->irq_index, 0, NULL);
 	else
 		set_irqs(function, VFIO_PCI_INTX_IRQ_INDEX, 0, NULL);
-	function->msi_vectors = 0;
-	if (result == 0 && wanted > 0)
-		result = set_irqs(function, VFIO_PCI_MSI_IRQ_INDEX, (unsigned)wanted, function->vectors);
+	function->irq_index = VFIO_PCI_INTX_IRQ_INDEX;
+	function->irq_count = 0;
 	if (result != 0)
 		return result;
-	function->msi_vectors = wanted;
-	return wanted > 0 ? 0 : pin_on(function);
+	if (index == VFIO_PCI_INTX_IRQ_INDEX)
+		return pin_on(function);
+	result = set_irqs(function, index, count, function->vectors);
+	if (result != 0) {
+		pin_on(function);
+		return result;
+	}
+	function->irq_index = index;
+	function->irq_count = count;
+	return 0;
+}
+
+/* Has the kernel send what the flags of both capabilities say; MSI-X goes before MSI. */
+static int follow_flags(struct pci_function *function, uint32_t msi)
+{
+	if ((function->msix_flags & MSIX_ENABLE) != 0)
+		return switch_irqs(function, VFIO_PCI_MSIX_IRQ_INDEX, function->msix.vectors);
+	if ((msi & MSI_ENABLE) != 0)
+		return switch_irqs(function, VFIO_PCI_MSI_IRQ_INDEX, 1u << MSI_QUEUE(msi));
+	return switch_irqs(function, VFIO_PCI_INTX_IRQ_INDEX, 0);
+}
+
+/*
+ * Masks of MSI-X are the driver's: its table is not the one that the kernel has filled. What
+ * came to a vector while it was masked becomes one message when it is not any more.
+ */
+static void follow_masks(struct pci_function *function)
+{
+	uint64_t masked = 0;
+	for (unsigned vector = 0; vector < function->irq_count; vector++) {
+		uint64_t count, one = 1;
+		if (function->irq_index == VFIO_PCI_MSIX_IRQ_INDEX &&
+		    ((function->msix_flags & MSIX_MASK_ALL) != 0 ||
+		     (function->msix.entries[vector].words[MSIX_CONTROL] & MSIX_MASKED) != 0)) {
+			masked |= 1ULL << vector;
+		} else if ((function->masked >> vector & 1) != 0 &&
+			   read(function->vectors[vector], &count, sizeof count) > 0) {
+			(void)!write(function->vectors[vector], &one, sizeof one);
+		}
+	}
+	function->masked = masked;
+}
+
+static int config_read(struct pci_function *function, unsigned offset, unsigned size,
+		       uint32_t *value)
+{
+	int result = pci_file_read(function, offset, size, value);
+	unsigned at = function->msix.at + MSIX_FLAGS;
+	/* The kernel takes no write there. */
+	if (result == 0 && function->msix.at != 0 && pci_overlaps(offset, size, at, 2)) {
+		uint32_t flags = 0;
+		result = pci_file_read(function, at, 2, &flags);
+		flags = (flags & MSIX_SIZE) | function->msix_flags;
+		*value = pci_merge(*value, offset, size, at, 2, flags);
+	}
+	return result;
 }
 
 static int config_write(struct pci_function *function, unsigned offset, unsigned size,
 			uint32_t value)
 {
-	if (function->msi != 0 && offset == function->msi + MSI_FLAGS) {
-		int result = switch_msi(function, value);
-		if (result != 0)
-			return result;
+	uint32_t msi = 0, msix = 0, before = function->msix_flags;
+	int written = pci_flags_written(function, function->msix.at, offset, size, value, &msix);
+	int result = written < 0 ? written :
+				   pci_flags_written(function, function->msi, offset, size, value, &msi);
+
+	if (written > 0)
+		function->msix_flags = msix & (MSIX_ENABLE | MSIX_MASK_ALL);
+	if (written > 0 && result == 0 && function->msi != 0)
+		result = config_read(function, function->msi + MSI_FLAGS, 2, &msi);
+	if (result >= 0 && (written > 0 || result > 0))
+		result = follow_flags(function, msi);
+	if (result < 0) {
+		function->msix_flags = before;
+		return result;
 	}
-	return raw_write(function, offset, size, value);
+	follow_masks(function);
+	return pci_file_write(function, offset, size, value);
+}
+
+static void entry_written(struct pci_function *function, unsigned vector)
+{
+	(void)vector;
+	follow_masks(function);
 }
 
 static int map(struct pci_function *function, uint64_t iova, void *at, uint64_t length,
@@ -147,22 +191,50 @@ static int unmap(struct pci_function *function, uint64_t iova, uint64_t *length)
 	return 0;
 }
 
+/* The vectors below `count` that something has come to. */
+static uint64_t ready(struct pci_function *function, unsigned count)
+{
+	struct pollfd polled[PCI_VECTORS];
+	uint64_t bits = 0;
+	for (unsigned vector = 0; vector < count; vector++)
+		polled[vector] = (struct pollfd){ .fd = function->vectors[vector], .events = POLLIN };
+	if (poll(polled, count, 0) <= 0)
+		return 0;
+	for (unsigned vector = 0; vector < count; vector++)
+		if ((polled[vector].revents & POLLIN) != 0)
+			bits |= 1ULL << vector;
+	return bits;
+}
+
+static uint64_t arrived(struct pci_function *function)
+{
+	return ready(function, PCI_VECTORS) & ~function->masked;
+}
+
+static int pending(struct pci_function *function, unsigned vector)
+{
+	return vector < PCI_VECTORS &&
+	       (ready(function, vector + 1) & function->masked) >> vector != 0;
+}
+
 static int take(struct pci_function *function, unsigned vector, uint64_t *count)
 {
 	*count = 0;
-	if (vector < PCI_VECTORS && read(function->vectors[vector], count, sizeof *count) < 0 &&
-	    errno != EAGAIN)
+	if (vector >= PCI_VECTORS || function->vectors[vector] < 0 ||
+	    (function->masked >> vector & 1) != 0)
+		return 0;
+	if (read(function->vectors[vector], count, sizeof *count) < 0 && errno != EAGAIN)
 		return -errno;
 	return 0;
 }
 
 static int intx(struct pci_function *function)
 {
-	struct pollfd arrived = { .fd = function->pin, .events = POLLIN };
+	struct pollfd came = { .fd = function->pin, .events = POLLIN };
 	uint64_t count;
 	int result = pci_pin_asserted(function);
 
-	if (result == 0 && function->msi_vectors == 0) {
+	if (result == 0 && function->irq_index == VFIO_PCI_INTX_IRQ_INDEX) {
 		/* What was asserted and is not any more. */
 		if (read(function->pin, &count, sizeof count) > 0)
 			unmask_pin(function);
@@ -170,7 +242,7 @@ static int intx(struct pci_function *function)
 	if (result != 1)
 		return result;
 	/* The kernel masks the pin when it is asserted; still asserted, it tells of it again. */
-	if (poll(&arrived, 1, ARRIVAL_MS) != 1)
+	if (poll(&came, 1, ARRIVAL_MS) != 1)
 		return -ETIMEDOUT;
 	if (read(function->pin, &count, sizeof count) < 0)
 		return -errno;
@@ -180,25 +252,27 @@ static int intx(struct pci_function *function)
 
 static int was_reset(struct pci_function *function)
 {
-	return switch_msi(function, 0);
+	function->msix_flags = 0;
+	function->masked = 0;
+	pci_msix_reset(function);
+	return follow_flags(function, 0);
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
 }
 
 static void close_function(struct pci_function *function)
 {
-	for (int bar = 0; bar < PCI_BARS; bar++)
-		if (function->bars[bar].at != NULL)
-			munmap((void *)function->bars[bar].at, function->bars[bar].length);
+	pci_release(function);
 	for (int vector = 0; vector < PCI_VECTORS; vector++)
-		if (function->vectors[vector] >= 0)
-			close(function->vectors[vector]);
-	if (function->device >= 0)
-		close(function->device);
-	if (function->pin >= 0)
-		close(function->pin);
-	if (function->group >= 0)
-		close(function->group);
-	if (function->container >= 0)
-		close(function->container);
+		close_fd(function->vectors[vector]);
+	close_fd(function->device);
+	close_fd(function->pin);
+	close_fd(function->group);
+	close_fd(function->container);
 }
 
 static const struct pci_way VFIO = {
@@ -206,7 +280,10 @@ static const struct pci_way VFIO = {
 	.config_write = config_write,
 	.map = map,
 	.unmap = unmap,
+	.arrived = arrived,
 	.take = take,
+	.entry_written = entry_written,
+	.pending = pending,
 	.intx = intx,
 	.was_reset = was_reset,
 	.close = close_function,
@@ -273,36 +350,38 @@ static int open_group(const char *address)
 	return fd < 0 ? -errno : fd;
 }
 
-static int map_bars(struct pci_function *function)
+static int region(struct pci_function *function, unsigned index, struct vfio_region_info *info)
 {
-	for (unsigned bar = 0; bar < PCI_BARS; bar++) {
-		struct vfio_region_info info = { .argsz = sizeof info, .index = bar };
-		void *at;
-		if (ioctl(function->device, VFIO_DEVICE_GET_REGION_INFO, &info) != 0)
-			return -errno;
-		if (info.size == 0 || (info.flags & VFIO_REGION_INFO_FLAG_MMAP) == 0)
-			continue;
-		at = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, function->device,
-			  (off_t)info.offset);
-		if (at == MAP_FAILED)
-			return -errno;
-		function->bars[bar].at = at;
-		function->bars[bar].length = info.size;
-	}
-	return 0;
+	*info = (struct vfio_region_info){ .argsz = sizeof *info, .index = index };
+	return ioctl(function->device, VFIO_DEVICE_GET_REGION_INFO, info) == 0 ? 0 : -errno;
 }
 
-int pci_open_vfio(struct pci_function *function)
+static int map_regions(struct pci_function *function)
+{
+	struct vfio_region_info info;
+	int result = region(function, VFIO_PCI_CONFIG_REGION_INDEX, &info);
+
+	function->config = function->device;
+	function->config_at = (off_t)info.offset;
+	for (unsigned index = 0; result == 0 && index < PCI_BARS; index++) {
+		struct pci_bar *bar = &function->bars[index];
+		result = region(function, index, &info);
+		if (result != 0 || info.size == 0)
+			continue;
+		bar->length = info.size;
+		bar->file = function->device;
+		bar->file_at = (off_t)info.offset;
+		/* Neither ports nor what shares a page with something else. */
+		if ((info.flags & VFIO_REGION_INFO_FLAG_MMAP) != 0)
+			result = pci_map_bar(bar, function->device, bar->file_at);
+	}
+	return result;
+}
+
+static int open_container(struct pci_function *function)
 {
 	struct vfio_group_status status = { .argsz = sizeof status };
-	int result = bind(function->address);
 
-	function->way = &VFIO;
-	if (result != 0)
-		return result;
-	for (int vector = 0; vector < PCI_VECTORS; vector++)
-		function->vectors[vector] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	function->pin = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	function->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (function->container < 0)
 		return -errno;
@@ -317,11 +396,36 @@ int pci_open_vfio(struct pci_function *function)
 	    ioctl(function->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) != 0)
 		return -errno;
 	function->device = ioctl(function->group, VFIO_GROUP_GET_DEVICE_FD, function->address);
-	if (function->device < 0)
-		return -errno;
-	result = map_bars(function);
-	if (result != 0)
-		return result;
-	pci_find_msi(function);
-	return pin_on(function);
+	return function->device < 0 ? -errno : 0;
+}
+
+static int make_eventfds(struct pci_function *function)
+{
+	unsigned count = function->msi == 0 ? 0 : 32;
+	if (function->msix.at != 0 && function->msix.vectors > count)
+		count = function->msix.vectors < PCI_VECTORS ? function->msix.vectors : PCI_VECTORS;
+	for (unsigned vector = 0; vector < count; vector++) {
+		function->vectors[vector] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (function->vectors[vector] < 0)
+			return -errno;
+	}
+	function->pin = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return function->pin < 0 ? -errno : 0;
+}
+
+int pci_open_vfio(struct pci_function *function)
+{
+	int result = bind(function->address);
+
+	function->way = &VFIO;
+	function->irq_index = VFIO_PCI_INTX_IRQ_INDEX;
+	if (result == 0)
+		result = open_container(function);
+	if (result == 0)
+		result = map_regions(function);
+	if (result == 0)
+		result = pci_find_messages(function);
+	if (result == 0)
+		result = make_eventfds(function);
+	return result != 0 ? result : pin_on(function);
 }

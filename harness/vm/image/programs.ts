@@ -34,12 +34,23 @@ export const AGENT: GuestProgram = {
 };
 
 /** Reads and writes device registers. */
-export const MMIO: GuestProgram = { path: "bin/mmio", sources: guest("mmio.c") };
+export const MMIO: GuestProgram = {
+  path: "bin/mmio",
+  sources: guest("mmio.c", "register.c", "register.h"),
+};
 
 /** Drives PCI functions for the harness: see `harness/vm/pci_agent.ts`. */
 export const PCI_AGENT: GuestProgram = {
   path: "bin/pci_agent",
-  sources: guest("pci_agent.c", "pci_function.h", "pci_sysfs.c", "pci_vfio.c"),
+  sources: guest(
+    "pci_agent.c",
+    "pci_function.c",
+    "pci_function.h",
+    "pci_sysfs.c",
+    "pci_vfio.c",
+    "register.c",
+    "register.h",
+  ),
 };
 
 /** The compiled program, from the cache when its sources have not changed. Hold the cache's lock. @throws {VmError} */
