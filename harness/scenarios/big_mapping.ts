@@ -1,7 +1,8 @@
 /**
  * One mapping of 1 GiB beside mappings of 4 KiB. It reaches over far more guest
  * physical space than there is RAM: what a mapping allows and what is there are
- * two things.
+ * two things. Not via `qemu`: VFIO maps memory that is there, and this mapping reaches
+ * over what is not.
  * @module
  */
 

@@ -1,5 +1,6 @@
 /**
- * Mappings need no page alignment: any range, to any place, of one byte and more.
+ * Mappings need no page alignment: any range, to any place, of one byte and more. Not
+ * via `qemu`: VFIO maps whole pages.
  * @module
  */
 

@@ -1,5 +1,6 @@
 /**
- * Dirty tracking by GPA: what live migration of a guest's RAM asks for.
+ * Dirty tracking by GPA: what live migration of a guest's RAM asks for. Not via `qemu`:
+ * there QEMU alone can ask for dirty pages.
  * @module
  */
 

@@ -1,5 +1,6 @@
 /**
- * Dirty tracking by IOVA: what live migration of a device's domain asks for.
+ * Dirty tracking by IOVA: what live migration of a device's domain asks for. Not via
+ * `qemu`: there QEMU alone can ask for dirty pages.
  * @module
  */
 

@@ -1,6 +1,7 @@
 /**
  * Live migration: edu moves to another home in the midst of its work. With pre-copy it goes
- * on working, and dirtying pages, while what it has is copied.
+ * on working, and dirtying pages, while what it has is copied. Not via `qemu`: there
+ * QEMU alone could ask for it.
  * @module
  */
 

@@ -1,7 +1,9 @@
 /**
  * Transfers that meet an address with nothing behind it. Behind an IOMMU that is
  * a hole between mappings, without one a hole in RAM. Bytes move in ascending
- * order and stop at the first bad one, which the fault record names.
+ * order and stop at the first bad one, which the fault record names. Not via `qemu`:
+ * without an IOMMU the kernel's RAM lies around the scenario's, and VFIO has no holes
+ * in pages.
  * @module
  */
 

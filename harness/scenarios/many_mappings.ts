@@ -1,5 +1,6 @@
 /**
- * As many mappings as a large guest's NVMe or NIC driver holds.
+ * As many mappings as a large guest's NVMe or NIC driver holds. Not via `qemu`: VFIO's
+ * type 1 takes 65 535 mappings for a container, and each would be a command to the guest.
  * @module
  */
 

@@ -1,7 +1,9 @@
 /**
  * The promise of unmap: when it is answered, no device can reach the page any
  * more, and DMA that was in flight has ended. The streamer holds its pages for a
- * hundred milliseconds and more, so there is time to break the promise in.
+ * hundred milliseconds and more, so there is time to break the promise in. Not via
+ * `qemu`: the program that waits for an unmap in the guest drives nothing meanwhile;
+ * `unmap_waits.ts` is for that.
  * @module
  */
 
