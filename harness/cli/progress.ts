@@ -8,13 +8,13 @@ import type { Terminal } from "./terminal.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 
-/** The progress line. Does nothing when the stream is no terminal. */
+/** The progress line. Does nothing when the stream is no terminal, or there is none. */
 export class ProgressLine {
   readonly #running = new Map<PlannedRun, string>();
   #done = 0;
 
   constructor(
-    private readonly terminal: Terminal,
+    private readonly terminal: Terminal | null,
     private readonly total: number,
     private readonly columns: () => number,
   ) {}
@@ -38,11 +38,11 @@ export class ProgressLine {
 
   /** Takes the line away, so that results can be written. It comes back with the next change. */
   clear(): void {
-    if (this.terminal.isTerminal) this.terminal.write(CLEAR_LINE);
+    if (this.terminal?.isTerminal) this.terminal.write(CLEAR_LINE);
   }
 
   #draw(): void {
-    if (!this.terminal.isTerminal) return;
+    if (!this.terminal?.isTerminal) return;
     const running = [...this.#running].map(([{ entry, mode }, part]) =>
       `${entry.name} ${mode}${part}`
     );

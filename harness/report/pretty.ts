@@ -10,19 +10,12 @@ import { type Variant, VARIANTS, viaLabel } from "../via/variant.ts";
 import type { Reporter, ReporterOptions, Style, Summary } from "./reporter.ts";
 import { duration, hitRate, indented, plural, printable, quantity } from "./text.ts";
 
-/** Widths of a cell's fields: how it went, time, translations, hit rate, faults. */
-const FIELDS = [4, 8, 7, 8, 7] as const;
-const CELL = FIELDS.reduce((sum, width) => sum + width, 0);
+/** Widths of a cell's fields after how it went: time, translations, hit rate, faults. */
+const FIELDS = [8, 7, 8, 7] as const;
 const GAP = 3;
 const MIN_NAME = 16;
 /** Lines of a failed run's log and output that are repeated. */
 const LAST_LINES = 10;
-
-type Align = "left" | "right";
-
-function pad(text: string, width: number, align: Align): string {
-  return align === "left" ? text.padEnd(width) : text.padStart(width);
-}
 
 /** Cut in its middle, so that both what it begins and what it ends with are seen. */
 function fit(text: string, width: number): string {
@@ -31,16 +24,28 @@ function fit(text: string, width: number): string {
   return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`;
 }
 
+/** Least width of how it went. */
+const STATUS = 4;
+
+/** Characters of a cell whose first field has `statusWidth`. */
+function cellWidth(statusWidth: number): number {
+  return FIELDS.reduce((sum, width) => sum + width, statusWidth);
+}
+
+/** How the runs of one cell went. */
+function statusOf(runs: readonly RunReport[]): string {
+  if (runs.length === 0) return "–";
+  const { passed, failed, skipped } = totalsOf(runs);
+  if (skipped === runs.length) return "skip";
+  return runs.length > 1 ? `${passed}/${runs.length}` : failed > 0 ? "FAIL" : "ok";
+}
+
 /** All runs of one scenario in one mode and via. */
-function cell(runs: readonly RunReport[], style: Style): string {
-  const [statusWidth, ...widths] = FIELDS;
+function cell(runs: readonly RunReport[], statusWidth: number, style: Style): string {
   const made = runs.filter(({ status }) => status !== "skipped");
-  if (made.length === 0) {
-    return style.faint((runs.length === 0 ? "–" : "skip").padEnd(CELL));
-  }
-  const { passed, failed } = totalsOf(runs);
-  const many = runs.length > 1;
-  const status = many ? `${passed}/${runs.length}` : failed > 0 ? "FAIL" : "ok";
+  const status = statusOf(runs);
+  if (made.length === 0) return style.faint(status.padEnd(cellWidth(statusWidth)));
+  const { failed } = totalsOf(runs);
   const paint = failed > 0 ? style.bad : style.good;
   const metrics: Metrics = sumMetrics(made);
   const meanMs = made.reduce((sum, run) => sum + run.durationMs, 0) / made.length;
@@ -51,12 +56,12 @@ function cell(runs: readonly RunReport[], style: Style): string {
     quantity(metrics.faults),
   ];
   return paint(status.padEnd(statusWidth)) +
-    values.map((value, at) => value.padStart(widths[at]!)).join("");
+    values.map((value, at) => value.padStart(FIELDS[at]!)).join("");
 }
 
-function headings(): string {
-  const names = ["", "time", "transl", "hits", "faults"];
-  return names.map((name, at) => pad(name, FIELDS[at]!, at === 0 ? "left" : "right")).join("");
+function headings(statusWidth: number): string {
+  const names = ["time", "transl", "hits", "faults"];
+  return " ".repeat(statusWidth) + names.map((name, at) => name.padStart(FIELDS[at]!)).join("");
 }
 
 /** A scenario, or one of its variants, which stands below it. */
@@ -100,33 +105,40 @@ function matrix(runs: readonly RunReport[], { style, columns: width }: ReporterO
     ...rows.map((row, at) => rowName(row, rows[at - 1]).length),
   );
   const columns = columnsOf(runs);
+  const cells = rows.map((row) =>
+    columns.map(({ mode, via }) =>
+      runs.filter((run) => isIn(run, row) && run.mode === mode && run.via === via)
+    )
+  );
+  // Of many repeats a share takes more room than a word.
+  let statusWidth = STATUS;
+  for (const runs of cells.flat()) statusWidth = Math.max(statusWidth, statusOf(runs).length);
+  const wide = cellWidth(statusWidth);
   // As many columns side by side as the line holds beside names of a readable length.
-  const room = Math.max(1, Math.floor((width - 2 - Math.min(longest, MIN_NAME)) / (CELL + GAP)));
+  const room = Math.max(1, Math.floor((width - 2 - Math.min(longest, MIN_NAME)) / (wide + GAP)));
   const blocks: string[] = [];
   for (let from = 0; from < columns.length; from += room) {
     const shown = columns.slice(from, from + room);
     const nameWidth = Math.max(
       Math.min(longest, MIN_NAME),
-      Math.min(longest, width - 2 - shown.length * (CELL + GAP)),
+      Math.min(longest, width - 2 - shown.length * (wide + GAP)),
     );
     const gap = " ".repeat(GAP);
     const lines: string[] = [
       "  " + " ".repeat(nameWidth) +
-      shown.map(({ mode, via }) => gap + style.strong(fit(`${mode} via ${via}`, CELL).padEnd(CELL)))
+      shown.map(({ mode, via }) => gap + style.strong(fit(`${mode} via ${via}`, wide).padEnd(wide)))
         .join(""),
       "  " + style.faint("scenario".padEnd(nameWidth)) +
-      shown.map(() => gap + style.faint(headings())).join(""),
+      shown.map(() => gap + style.faint(headings(statusWidth))).join(""),
     ];
     for (const [at, row] of rows.entries()) {
-      const own = shown.map(({ mode, via }) =>
-        runs.filter((run) => isIn(run, row) && run.mode === mode && run.via === via)
-      );
+      const own = cells[at]!.slice(from, from + room);
       // A variant is of one via, and has nothing to show beside others.
       if (row.variant !== undefined && own.every((runs) => runs.length === 0)) continue;
-      const cells = own.map((runs) => cell(runs, style));
       const name = rowName(row, rows[at - 1]);
       lines.push(
-        "  " + fit(name, nameWidth).padEnd(nameWidth) + cells.map((c) => gap + c).join(""),
+        "  " + fit(name, nameWidth).padEnd(nameWidth) +
+          own.map((runs) => gap + cell(runs, statusWidth, style)).join(""),
       );
     }
     blocks.push(lines.map((line) => line.trimEnd()).join("\n"));

@@ -16,7 +16,7 @@ import { pretty } from "../../harness/report/pretty.ts";
 import type { MakeReporter, Style } from "../../harness/report/reporter.ts";
 import { COLOURED, PLAIN } from "../../harness/report/style.ts";
 import { tap } from "../../harness/report/tap.ts";
-import { ReportSchema, RunSchema } from "../../harness/run/run_report.ts";
+import { ReportSchema, type RunReport, RunSchema } from "../../harness/run/run_report.ts";
 import { EXAMPLE_RUNS, EXAMPLE_SUMMARY } from "./example_runs.ts";
 
 function printed(make: MakeReporter, style: Style = PLAIN, columns = 100): string {
@@ -89,6 +89,20 @@ Deno.test("pretty() shows repeats as a share, and the mean of their times", () =
   ];
   reporter.end({ ...EXAMPLE_SUMMARY, runs });
   assertStringIncludes(text, "2/3    20 ms");
+});
+
+Deno.test("pretty() keeps its columns under their headings, however many repeats there are", () => {
+  let text = "";
+  const reporter = pretty({ write: (part) => text += part, style: PLAIN, columns: 100 });
+  const [first, other] = EXAMPLE_RUNS;
+  const runs = [...Array(120).fill(first!), ...Array(3).fill(other!)] as RunReport[];
+  reporter.end({ ...EXAMPLE_SUMMARY, runs });
+  const [heads, row] = text.split("\n").slice(2);
+  assertStringIncludes(row!, " 120/120  0.8 ms");
+  const ends = (line: string, words: RegExp) =>
+    [...line.matchAll(words)].map((match) => match.index + match[0].length);
+  assertEquals(ends(row!, /[\d.]+ ms/g), ends(heads!, /time/g));
+  assertEquals(ends(row!, /–/g), ends(heads!, /hits/g));
 });
 
 Deno.test("jsonReport() and jsonl() write what the contract's schema takes", () => {
