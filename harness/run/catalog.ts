@@ -8,6 +8,7 @@ import { fromFileUrl, isAbsolute, join, relative, toFileUrl } from "@std/path";
 import type { ChildProcess } from "../child/child_process.ts";
 import { parseDefinition } from "../child/child_schema.ts";
 import { startChild } from "../child/child_start.ts";
+import { describeBriefly } from "./describe_error.ts";
 import type { CatalogEntry } from "./plan.ts";
 import { didYouMean } from "../cli/suggest.ts";
 import { UsageError } from "../cli/usage_error.ts";
@@ -23,14 +24,27 @@ function isPath(argument: string): boolean {
   return argument.includes("/") || argument.endsWith(".ts");
 }
 
-/** Scenario files of a folder: `*.ts`, but for tests and for what starts with an underscore. */
+/**
+ * Scenario files of a folder: `*.ts`, but for tests and for what starts with an underscore, or with
+ * a dot, as what editors put beside a file.
+ */
 function filesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)]
     .filter(({ name, isDirectory }) =>
-      !isDirectory && name.endsWith(".ts") && !name.endsWith("_test.ts") && !name.startsWith("_")
+      !isDirectory && name.endsWith(".ts") && !name.endsWith("_test.ts") && !/^[_.]/.test(name)
     )
     .map(({ name }) => join(folder, name))
-    .sort();
+    .sort()
+    .map(realPath);
+}
+
+/** @throws {UsageError} for a link to nowhere */
+function realPath(file: string): string {
+  try {
+    return Deno.realPathSync(file);
+  } catch (error) {
+    throw new UsageError(`Cannot load ${readable(file)}: ${describeBriefly(error)}`);
+  }
 }
 
 function filesAt(argument: string): string[] {
@@ -45,14 +59,14 @@ function filesAt(argument: string): string[] {
     throw new UsageError(`Cannot read ${argument}: ${reason}`);
   }
   if (!stat.isDirectory) {
-    if (path.endsWith(".ts")) return [Deno.realPathSync(path)];
+    if (path.endsWith(".ts")) return [realPath(path)];
     throw new UsageError(`Cannot load ${argument}: a scenario's file name must end with .ts`);
   }
   const files = filesIn(path);
   if (files.length === 0) {
     throw new UsageError(`Cannot find a scenario in ${argument}: the folder holds no *.ts file`);
   }
-  return files.map((file) => Deno.realPathSync(file));
+  return files;
 }
 
 /** A path as people write it: from the working folder on when it is inside. */
@@ -155,7 +169,7 @@ export async function loadCatalog(
   const byPath = new Set(names.filter(isPath).flatMap(filesAt));
   const wantFolder = plain.length > 0 || names.length === 0;
   const inFolder = new Set(
-    wantFolder ? filesIn(folder).map((file) => Deno.realPathSync(file)) : [],
+    wantFolder ? filesIn(folder) : [],
   );
   if (names.length === 0 && inFolder.size === 0) {
     throw new UsageError(

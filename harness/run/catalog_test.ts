@@ -43,6 +43,20 @@ Deno.test("loadCatalog() finds by name, by path and by folder, and passes tests 
   });
 });
 
+Deno.test("loadCatalog() passes over what editors leave beside a file, and names a link to nowhere", async () => {
+  await withFiles({ "a.ts": source("one"), "._a.ts": "no TypeScript" }, async (folder) => {
+    // Emacs marks a file that is being edited so.
+    await Deno.symlink("me@host.1234", join(folder, ".#a.ts"));
+    assertEquals(await names([], folder), ["one as one"]);
+    await Deno.symlink("gone.ts", join(folder, "b.ts"));
+    await assertRejects(
+      () => loadCatalog([], { folder }),
+      UsageError,
+      `Cannot load ${join(folder, "b.ts")}: No such file`,
+    );
+  });
+});
+
 Deno.test("loadCatalog() names a file that loops, or never finishes, as it loads", async () => {
   for (const endless of ["for (;;);", "await new Promise(() => {});"]) {
     await withFiles({ "a.ts": source("one"), "endless.ts": endless }, async (folder) => {
