@@ -81,6 +81,11 @@ export class Random {
 
   /** `length` bytes. @throws {RangeError} unless `length` is an integer of at least 0 */
   bytes(length: number): Uint8Array<ArrayBuffer> {
+    if (!Number.isSafeInteger(length) || length < 0) {
+      throw new RangeError(
+        `Cannot draw ${length} random bytes: the length must be an integer of at least 0`,
+      );
+    }
     const bytes = new Uint8Array(length);
     const whole = length - length % 4;
     const view = new DataView(bytes.buffer);

@@ -62,6 +62,12 @@ Deno.test("Random.bytes() gives the length asked for, and fills all of it", () =
   assert(seen.size > 32);
 });
 
+Deno.test("Random.bytes() refuses lengths that are no integer of at least 0", () => {
+  for (const length of [-1, 1.5, NaN, Infinity]) {
+    assertThrows(() => new Random(1).bytes(length), RangeError, "at least 0");
+  }
+});
+
 Deno.test("Random.shuffle() keeps every item, and repeats with its seed", () => {
   const items = Array.from({ length: 100 }, (_, index) => index);
   const once = new Random(9).shuffle([...items]);

@@ -160,7 +160,7 @@ export function traceRun(run: TracedRun): ChromeEvent[] {
       name(pid, DMA, "thread_name", "dma"),
     );
   });
-  events.push(...stepEvents(run.steps, base));
+  for (const event of stepEvents(run.steps, base)) events.push(event);
   let endNs = 0;
   for (const { endNs: end } of run.steps) endNs = Math.max(endNs, end);
   for (const event of run.events) {

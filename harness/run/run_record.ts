@@ -22,7 +22,8 @@ export type RunOutcome =
 const MAX_CHECKS = 10_000;
 const MAX_STEPS = 10_000;
 const MAX_LOG = 1000;
-const MAX_ERRORS = 100;
+/** Errors of one run. */
+export const MAX_ERRORS = 100;
 const MAX_OUTPUT = 64 * 1024;
 
 /** Keeps the last lines and counts those that went. */
@@ -61,6 +62,7 @@ export class RunRecord {
   #output = "";
   #printedPast = false;
   readonly #errors: string[] = [];
+  #errorsLeftOut = 0;
   #consoleLog: string | null = null;
   #end: RunEnd | null = null;
   #begun = false;
@@ -124,6 +126,7 @@ export class RunRecord {
         break;
       case "error":
         if (this.#errors.length < MAX_ERRORS) this.#errors.push(event.text);
+        else this.#errorsLeftOut++;
         break;
       case "console":
         this.#consoleLog = event.path;
@@ -176,11 +179,15 @@ export class RunRecord {
   }
 
   #allErrors(outcome: RunOutcome): readonly string[] {
-    if (this.#end !== null) return this.#end.errors;
-    if (outcome.kind !== "timed-out" || outcome.console === undefined) return this.#errors;
+    if (this.#end !== null) {
+      const { errors } = this.#end;
+      return withLeftOut(errors.slice(0, MAX_ERRORS), errors.length - MAX_ERRORS);
+    }
+    const errors = withLeftOut(this.#errors, this.#errorsLeftOut);
+    if (outcome.kind !== "timed-out" || outcome.console === undefined) return errors;
     const { console } = outcome;
     return [
-      ...this.#errors,
+      ...errors,
       console === ""
         ? "The guest's console is empty"
         : `The end of the guest's console:\n${console}`,
@@ -223,6 +230,11 @@ export class RunRecord {
       ...(this.#output === "" ? {} : { output: this.#output.slice(-MAX_OUTPUT) }),
     };
   }
+}
+
+/** The errors, and how many there were beyond them. */
+function withLeftOut(errors: readonly string[], leftOut: number): readonly string[] {
+  return leftOut > 0 ? [...errors, `(${leftOut} further errors left out)`] : errors;
 }
 
 /** Milliseconds to the microsecond. */

@@ -61,12 +61,6 @@ Deno.test("RunRecord.report() of a run that does not come to its end has the err
   assertEquals(r.report(ENDED, null).errors, ["Gone", "Threw Error: lost\n  at x"]);
 });
 
-Deno.test("RunRecord.report() keeps the first errors of a run without end", () => {
-  const { record: r } = record();
-  for (let at = 0; at < 1000; at++) r.event({ kind: "error", text: `${at}` });
-  assertEquals(r.report({ kind: "died", how: "exit code 1" }, null).errors?.length, 100);
-});
-
 Deno.test("RunRecord.report() leads with an error, then with checks, then with stray output", () => {
   const { record: r } = record();
   r.print("stdout", "x");
@@ -132,4 +126,18 @@ Deno.test("RunRecord keeps a bounded report of a run that tells things for ever,
   assertEquals(report.log![0], "(49000 earlier lines left out)");
   assertEquals(report.log![1000], "l49999");
   assert(report.output!.length <= 65536 && report.output!.endsWith("0123456789\n"));
+});
+
+Deno.test("RunRecord.report() keeps the first hundred errors, and says how many there were beyond", () => {
+  const texts = Array.from({ length: 250 }, (_, at) => `Left an unhandled rejection: ${at}`);
+  const wanted = [...texts.slice(0, 100), "(150 further errors left out)"];
+  const { record: ended } = record();
+  ended.event({ ...END, errors: texts });
+  assertEquals(ended.report(ENDED, null).errors, wanted);
+  const { record: cut } = record();
+  for (const text of texts) cut.event({ kind: "error", text });
+  assertEquals(cut.report({ kind: "died", how: "exit code 1" }, null).errors, wanted);
+  const { record: few } = record();
+  few.event({ ...END, errors: texts.slice(0, 100) });
+  assertEquals(few.report(ENDED, null).errors, texts.slice(0, 100));
 });
