@@ -93,10 +93,10 @@ function hold(metric: string, expression: string, subject: ThresholdSubject): Ch
   );
   if (typeof measured === "string") return { name, ok: false, detail: measured };
   const ok = COMPARE[operator!]!(measured, Number(limit));
-  return ok ? { name, ok } : { name, ok, detail: `was ${measured}` };
+  return { name, ok, detail: `was ${measured}` };
 }
 
-/** Holds every threshold: one check for each. */
+/** Holds every threshold: one check for each, whose detail says what it was held against. */
 export function checkThresholds(
   thresholds: Readonly<Record<string, readonly string[]>>,
   subject: ThresholdSubject,

@@ -37,8 +37,10 @@ Deno.test("checkThresholds() compares percentiles of the histogram in seconds", 
   assertEquals(hold("translationSeconds", "rate==20").ok, true);
 });
 
-Deno.test("checkThresholds() says what was measured when one is missed", () => {
+Deno.test("checkThresholds() says what was measured, whether one is missed or met", () => {
   assertEquals(hold("faults", "value==0").detail, "was 1");
+  assertEquals(hold("faults", "value==1").detail, "was 1");
+  assertEquals(hold("translationSeconds", "p(99)<100e-6").detail, "was 0.000099");
 });
 
 Deno.test("checkThresholds() fails what it cannot read, and says what would be right", () => {
