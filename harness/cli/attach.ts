@@ -12,7 +12,7 @@ import { formatValue, peek, PlaceError, poke } from "../attach/access.ts";
 import { describeIrqs, describeRegions, describeServer } from "../attach/describe.ts";
 import { readConfigSpace, showConfigSpace } from "../attach/lspci.ts";
 import { type AttachAction, parseAttachCommand } from "./attach_options.ts";
-import { tellFailure } from "./command_failure.ts";
+import { tellFailure, tellUnwritten } from "./command_failure.ts";
 import { USAGE } from "./exit_code.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -92,4 +92,4 @@ async function exitCode(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await exitCode(Deno.args));
+if (import.meta.main) Deno.exit(tellUnwritten(stdout, stderr, await exitCode(Deno.args)));

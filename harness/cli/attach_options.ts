@@ -79,6 +79,9 @@ function integer(what: string, max: number): (text: string) => number {
   };
 }
 
+/** Of commander. */
+const HELP: readonly string[] = ["-h", "--help"];
+
 /** What REGION may be, in the help of the commands that take one. */
 const REGION = `${REGION_NAMES.join(", ")}, or an index of \`regions\``;
 
@@ -221,11 +224,11 @@ export function parseAttachCommand(
   print: (text: string) => void,
 ): AttachCommand | null {
   const [socket, ...words] = args;
-  if (socket === undefined) {
+  if (socket === undefined || socket === "") {
     throw new UsageError("A socket is missing: name the path that a vfio-user server listens on");
   }
   if (socket.startsWith("-")) {
-    if (parse([socket], print) === null) return null;
+    if (HELP.includes(socket) && parse([socket], print) === null) return null;
     throw new UsageError(`The socket comes first, and then ${socket}`);
   }
   if (ACTIONS.includes(socket)) {

@@ -4,7 +4,7 @@
  */
 
 import { describeError } from "../run/describe_error.ts";
-import { INTERNAL, USAGE } from "./exit_code.ts";
+import { INTERNAL, INTERRUPTED, USAGE } from "./exit_code.ts";
 import { ServingError } from "./serving_error.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
@@ -30,4 +30,18 @@ export function tellFailure(command: FailingCommand, error: unknown): number {
   if (!(error instanceof UsageError)) return tellInternalError(command, error);
   command.stderr.write(`${error.message}\nSee deno task ${command.task} --help\n`);
   return USAGE;
+}
+
+/**
+ * Says where stdout could not take all that the command had to say.
+ * @returns the exit code: `code` unless that would say that all is there
+ */
+export function tellUnwritten(
+  stdout: Pick<Terminal, "failure">,
+  stderr: Pick<Terminal, "write">,
+  code: number,
+): number {
+  if (stdout.failure === null) return code;
+  stderr.write(`Cannot write all of it to stdout: ${stdout.failure}\n`);
+  return code === USAGE || code === INTERRUPTED ? code : INTERNAL;
 }

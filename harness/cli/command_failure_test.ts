@@ -1,5 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { type FailingCommand, tellFailure, tellInternalError } from "./command_failure.ts";
+import {
+  type FailingCommand,
+  tellFailure,
+  tellInternalError,
+  tellUnwritten,
+} from "./command_failure.ts";
 import { ServingError } from "./serving_error.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -36,4 +41,17 @@ Deno.test("tellInternalError() takes nothing for the user's fault", () => {
   const { code, text } = told((command) => tellInternalError(command, new UsageError("late")));
   assertEquals(code, 3);
   assertMatch(text, /^Internal error of the server: UsageError: late\n/);
+});
+
+Deno.test("tellUnwritten() gives the exit code as it is while all is written, and 3 for what seems done", () => {
+  let text = "";
+  const stderr = { write: (more: string) => void (text += more) };
+  for (const code of [0, 1, 2, 3, 130]) {
+    assertEquals(tellUnwritten({ failure: null }, stderr, code), code);
+  }
+  assertEquals(text, "");
+  const failure = "No space left on device";
+  const codes = [0, 1, 2, 3, 130].map((code) => tellUnwritten({ failure }, stderr, code));
+  assertEquals(codes, [3, 3, 2, 3, 130]);
+  assertEquals(text, "Cannot write all of it to stdout: No space left on device\n".repeat(5));
 });

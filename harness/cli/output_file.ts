@@ -12,6 +12,8 @@ import { UsageError } from "./usage_error.ts";
 
 /** Milliseconds between two tries to write to a pipe that is full and does not let us wait. */
 const FULL_PIPE_MS = 1;
+/** Bytes that may wait for a stream's reader before it is full, and those that are few. */
+const MOST_WAITING = 64 * 2 ** 20, FEW_WAITING = 8 * 2 ** 20;
 
 /** One file, or pipe, or device. Its methods do not throw: {@linkcode OutputFile.failure} says what went wrong. */
 export class OutputFile implements OutputSink {
@@ -22,9 +24,13 @@ export class OutputFile implements OutputSink {
   readonly #output: OpenedOutput;
   /** What a stream has not taken yet. */
   readonly #queue: Uint8Array[] = [];
+  #waiting = 0;
   #draining: Promise<void> | null = null;
+  /** Settled when few bytes wait; null while few do. */
+  #room: PromiseWithResolvers<void> | null = null;
   #state: "untouched" | "written" | "ended" | "closed" = "untouched";
   #failure: string | null = null;
+  #incomplete: string | null = null;
 
   /** Takes over `output`. */
   constructor(flag: string, path: string, output: OpenedOutput) {
@@ -35,7 +41,22 @@ export class OutputFile implements OutputSink {
 
   /** Why what it holds is not all that was to be written; null while nothing has gone wrong. */
   get failure(): string | null {
-    return this.#failure;
+    return this.#failure ?? this.#incomplete;
+  }
+
+  /** Whether its reader is so far behind that no more should be given to it. Never true of a file. */
+  get isFull(): boolean {
+    return this.#waiting >= MOST_WAITING;
+  }
+
+  /** Resolves when its reader is not far behind; null when it is not. */
+  get room(): Promise<void> | null {
+    return this.#room?.promise ?? null;
+  }
+
+  /** Why it does not hold all that was meant for it. */
+  incomplete(why: string): void {
+    this.#incomplete ??= why;
   }
 
   /** Cuts a file. A stream has nothing that could be cut. */
@@ -56,6 +77,8 @@ export class OutputFile implements OutputSink {
       });
     } else {
       this.#queue.push(bytes.slice());
+      this.#waiting += bytes.length;
+      if (this.#waiting >= FEW_WAITING) this.#room ??= Promise.withResolvers();
       this.#draining ??= this.#drain();
     }
     return bytes.length;
@@ -100,10 +123,12 @@ export class OutputFile implements OutputSink {
     const { stream } = this.#output;
     for (let bytes = this.#queue[0]; bytes !== undefined; bytes = this.#queue[0]) {
       try {
-        const rest = bytes.subarray(await stream.write(bytes));
+        const taken = await stream.write(bytes);
         if (this.#failure !== null) break;
+        const rest = bytes.subarray(taken);
         if (rest.length > 0) this.#queue[0] = rest;
         else this.#queue.shift();
+        this.#setWaiting(this.#waiting - taken);
       } catch (error) {
         if (error instanceof Deno.errors.WouldBlock) {
           await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
@@ -130,6 +155,14 @@ export class OutputFile implements OutputSink {
   #fail(reason: string): void {
     this.#failure ??= reason;
     this.#queue.length = 0;
+    this.#setWaiting(0);
+  }
+
+  #setWaiting(bytes: number): void {
+    this.#waiting = bytes;
+    if (bytes >= FEW_WAITING) return;
+    this.#room?.resolve();
+    this.#room = null;
   }
 }
 
@@ -146,6 +179,18 @@ export class Outputs<Flag extends string> implements Disposable {
     this.files = files;
     this.takesStdout = takesStdout;
     this.#all = Object.values<OutputFile | null>(files).filter((file) => file !== null);
+  }
+
+  /** Flags and paths of those whose readers are far behind. */
+  get slow(): readonly string[] {
+    return this.#all.filter(({ room }) => room !== null).map(({ flag, path }) =>
+      `--${flag} ${path}`
+    );
+  }
+
+  /** Resolves when no reader is far behind. */
+  async room(): Promise<void> {
+    for (const file of this.#all) await file.room;
   }
 
   /**

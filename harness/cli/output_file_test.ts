@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { openOutputs, OutputFile } from "./output_file.ts";
+import { openOutputs, OutputFile, Outputs } from "./output_file.ts";
 import type { OutputStream } from "./output_file_open.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -30,6 +30,10 @@ function streamFile(write: OutputStream["write"]): { file: OutputFile; closed: (
     created: null,
   });
   return { file, closed: () => closed };
+}
+
+function roomOf({ isFull, room }: OutputFile): readonly unknown[] {
+  return [isFull, room];
 }
 
 Deno.test("OutputFile.replace() replaces what a file held", async () => {
@@ -67,6 +71,57 @@ Deno.test("OutputFile gives a stream what it has taken in order, as it is taken"
   await file.settled();
   assertEquals(seen, [1, 2, 3, 4, 5]);
   assertEquals([file.failure, closed()], [null, 1]);
+});
+
+Deno.test("OutputFile is full while a reader is far behind, and has room again when it is not", async () => {
+  const taken = Promise.withResolvers<void>();
+  const { file } = streamFile(async (bytes) => {
+    await taken.promise;
+    return bytes.length;
+  });
+  const block = new Uint8Array(2 ** 20);
+  assertEquals(roomOf(file), [false, null]);
+  let blocks = 0;
+  for (; !file.isFull; blocks++) {
+    assert(blocks < 100, "it has no bound");
+    file.writeSync(block);
+  }
+  assertEquals(blocks, 64);
+  const { room } = file;
+  assert(room !== null);
+  taken.resolve();
+  await room;
+  assertEquals(roomOf(file), [false, null]);
+  await file.settled();
+  file.incomplete("3 events left out");
+  assertEquals(file.failure, "3 events left out");
+});
+
+Deno.test("OutputFile has room again when a stream fails or is abandoned", async () => {
+  for (const how of ["fails", "is abandoned"] as const) {
+    const { file } = streamFile(() =>
+      how === "fails" ? Promise.reject(new Deno.errors.BrokenPipe("gone")) : NEVER as Promise<never>
+    );
+    file.writeSync(new Uint8Array(2 ** 27));
+    const { room } = file;
+    assert(room !== null && file.isFull);
+    if (how === "is abandoned") file.abandon();
+    await room;
+    assertEquals(roomOf(file), [false, null]);
+  }
+});
+
+Deno.test("Outputs names those whose readers are far behind, and waits for them", async () => {
+  const taken = Promise.withResolvers<number>();
+  const { file } = streamFile(() => taken.promise);
+  using outputs = new Outputs({ trace: file, json: null }, false);
+  assertEquals(outputs.slow, []);
+  await outputs.room();
+  file.writeSync(new Uint8Array(2 ** 25));
+  assertEquals(outputs.slow, ["--trace pipe"]);
+  taken.resolve(2 ** 25);
+  await outputs.room();
+  assertEquals(outputs.slow, []);
 });
 
 Deno.test("OutputFile keeps why a stream failed, and takes what comes later without a word", async () => {

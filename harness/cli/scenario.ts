@@ -26,11 +26,11 @@ import { COLOURED, PLAIN } from "../report/style.ts";
 import { tap } from "../report/tap.ts";
 import { Runner, type RunnerListener } from "../run/runner.ts";
 import { viaLabel } from "../via/variant.ts";
-import { tellFailure, tellInternalError } from "./command_failure.ts";
+import { tellFailure, tellInternalError, tellUnwritten } from "./command_failure.ts";
 import { INTERNAL, INTERRUPTED } from "./exit_code.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
-import { openOutputs } from "./output_file.ts";
+import { openOutputs, type Outputs } from "./output_file.ts";
 import { ProgressLine } from "./progress.ts";
 import {
   parseScenarioCommand,
@@ -96,6 +96,7 @@ class Interrupt {
   /** What to do about it now. */
   action: () => void = () => {};
   readonly #controller = new AbortController();
+  readonly #first = Promise.withResolvers<void>();
 
   constructor() {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -103,6 +104,7 @@ class Interrupt {
         // Who asks twice has waited long enough.
         if (this.happened) Deno.exit(INTERRUPTED);
         this.#controller.abort();
+        this.#first.resolve();
         this.action();
       });
     }
@@ -110,6 +112,11 @@ class Interrupt {
 
   get happened(): boolean {
     return this.signal.aborted;
+  }
+
+  /** Resolves with the first Ctrl-C, also when that is over already. */
+  get first(): Promise<void> {
+    return this.#first.promise;
   }
 
   /** Aborted by it. */
@@ -167,6 +174,18 @@ function plan(entries: readonly CatalogEntry[], command: ScenarioCommand): Plann
   return shard === null ? runs : planRuns(entries, { modes, vias, variants, seed, repeat, shard });
 }
 
+/** Those that would run as `--mode`, `--via` and `--variant` ask for; all when none of them is given. */
+function runnable(
+  entries: readonly CatalogEntry[],
+  command: ScenarioCommand,
+): readonly CatalogEntry[] {
+  const { modes, vias, variants } = command;
+  if (modes === null && vias === null && variants === null) return entries;
+  const runs = plan(entries, { ...command, repeat: 1, shard: null });
+  const listed = new Set(runs.map(({ entry }) => entry));
+  return entries.filter((entry) => listed.has(entry));
+}
+
 async function runAll(
   runs: readonly PlannedRun[],
   catalog: Catalog,
@@ -176,9 +195,11 @@ async function runAll(
   onlooker: Onlooker | null,
   missing: ReadonlyMap<Via, string>,
   interrupt: Interrupt,
-  results: Terminal,
+  outputs: Pick<Outputs<string>, "room" | "slow" | "takesStdout">,
 ): Promise<Summary> {
+  const results = outputs.takesStdout ? stderr : stdout;
   const messageRuns = new Map<PlannedRun, MessageRun>();
+  const traced = new Set<PlannedRun>();
   const coloured = command.colour === "auto" && results.isTerminal && !Deno.noColor;
   if (coloured) setColorEnabled(true);
   const reporter = MAKE_REPORTER[command.reporter]({
@@ -186,7 +207,19 @@ async function runAll(
     style: coloured ? COLOURED : PLAIN,
     columns: columns(results),
   });
-  const progress = new ProgressLine(stderr, runs.length, () => columns(stderr));
+  // Dots are progress themselves, and on one terminal the line would be drawn over them.
+  const drawn = command.reporter === "dot" && results.isTerminal ? null : stderr;
+  const progress = new ProgressLine(drawn, runs.length, () => columns(stderr));
+  const toldSlow = new Set<string>();
+  const room = async (): Promise<void> => {
+    for (const output of outputs.slow) {
+      if (toldSlow.has(output)) continue;
+      toldSlow.add(output);
+      progress.clear();
+      stderr.write(`Waiting for the reader of ${output}\n`);
+    }
+    await Promise.race([outputs.room(), interrupt.first]);
+  };
   const runner = new Runner({
     jobs: command.jobs,
     timeoutMs: command.timeoutMs,
@@ -195,6 +228,7 @@ async function runAll(
     messages: messages === null && onlooker === null ? "off" : "on",
     network: command.network,
     child: catalog.child,
+    room,
     skip: ({ via }) => missing.get(via) ?? null,
     listener: together({
       started: (run) => {
@@ -206,12 +240,23 @@ async function runAll(
       progress: (run, done, total) => progress.progress(run, done, total),
       finished: (report, run) => {
         progress.clear();
+        // A run tells its trace when it is over, which one that is cut off never is.
+        const isTraced = traced.delete(run);
+        if (trace !== null && report.status === "failed" && !isTraced) {
+          const { label } = messageRuns.get(run)!;
+          stderr.write(
+            `Nothing of ${label} is in --trace ${command.trace}: it did not come that far\n`,
+          );
+        }
         reporter.finished(report);
         progress.finished(run);
         messages?.end(messageRuns.get(run)!);
         messageRuns.delete(run);
       },
-      trace: (events) => trace?.add(events),
+      trace: (events, run) => {
+        traced.add(run);
+        trace?.add(events);
+      },
       messages: (run, some) => messages?.add(messageRuns.get(run)!, some),
     }, onlooker?.listener ?? null),
   });
@@ -257,7 +302,8 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
   try {
     const entries = filter(catalog.entries, command);
     if (command.list === "list") {
-      const text = command.reporter === "jsonl" ? listAsJson(entries) : listAsTable(entries, PLAIN);
+      const listed = runnable(entries, command);
+      const text = command.reporter === "jsonl" ? listAsJson(listed) : listAsTable(listed, PLAIN);
       stdout.write(text);
       return PASSED;
     }
@@ -288,7 +334,11 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
     const messageFile = messages === null || files.messages === null
       ? null
       : new MessageFile(files.messages, messageFormat(messages));
-    stderr.write(`seed ${command.seed}, ${runs.length} runs, ${command.jobs} at a time\n`);
+    if (messages !== null && !runs.some(({ via }) => via === "vfio-user")) {
+      stderr.write(`No run is via vfio-user: --messages ${messages} stays without a message\n`);
+    }
+    const many = `${runs.length} ${runs.length === 1 ? "run" : "runs"}`;
+    stderr.write(`seed ${command.seed}, ${many}, ${command.jobs} at a time\n`);
     const summary = await runAll(
       runs,
       catalog,
@@ -298,7 +348,7 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
       onlooker,
       missing,
       interrupt,
-      outputs.takesStdout ? stderr : stdout,
+      outputs,
     );
     files.json?.replace(jsonReport(summary));
     files.junit?.replace(junitReport(summary));
@@ -338,7 +388,7 @@ export async function scenarioCommand(
     event.preventDefault();
     Deno.exit(tellInternalError(COMMAND, event.reason));
   });
-  Deno.exit(await exitCode(args, open));
+  Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 
 if (import.meta.main) await scenarioCommand(Deno.args);

@@ -214,6 +214,9 @@ export function parseScenarioCommand(
         throw new UsageError(`Cannot write --${flag} with --list: it runs nothing; leave one out`);
       }
     }
+    if (flags.dashboard !== undefined) {
+      throw new UsageError("Cannot serve --dashboard with --list: it runs nothing; leave one out");
+    }
   }
   return {
     names: parser.args,

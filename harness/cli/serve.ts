@@ -5,6 +5,7 @@
  */
 
 import { isAbsolute, join, toFileUrl } from "@std/path";
+import { thrownMessage } from "../../core/thrown.ts";
 import { edu } from "../../devices/edu/mod.ts";
 import { requesterId } from "../../devices/pci/bdf.ts";
 import { streamer } from "../../devices/streamer/mod.ts";
@@ -12,7 +13,7 @@ import { privateDirectory } from "../../protocols/linux/unix_socket.ts";
 import { ServerObservation } from "../observe/server_observation.ts";
 import { shellWord, taskCommand } from "../task_command.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
-import { tellFailure } from "./command_failure.ts";
+import { tellFailure, tellUnwritten } from "./command_failure.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import type { MachineOnlooker, OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
 import type { ServedDevice, ServeStart } from "./serve_messages.ts";
@@ -40,12 +41,15 @@ const stderr = new Terminal(Deno.stderr);
 export function locate(name: string): ServeStart["devices"][number] {
   if (name.includes("/") || name.endsWith(".ts")) {
     const path = isAbsolute(name) ? name : join(Deno.cwd(), name);
+    let reason = "it is no file; name one that exports a device";
     try {
       if (Deno.statSync(path).isFile) return { name, module: toFileUrl(path).href, type: null };
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      reason = error instanceof Deno.errors.NotFound
+        ? "there is no such file"
+        : thrownMessage(error);
     }
-    throw new UsageError(`Cannot serve ${name}: there is no such file`);
+    throw new UsageError(`Cannot serve ${name}: ${reason}`);
   }
   const known = DEVICES.find(({ type }) => type === name);
   if (known === undefined) {
@@ -123,12 +127,13 @@ async function run(
   };
   let serving: ServingThread | null = null;
   let code = ENDED;
-  let asked = false;
+  const stopping = new AbortController();
+  const { signal } = stopping;
   const stop = (exitCode: number) => {
     // Who asks twice has waited long enough.
-    if (asked) Deno.exit(exitCode);
-    asked = true;
+    if (signal.aborted) Deno.exit(exitCode);
     code = exitCode;
+    stopping.abort();
     serving?.stop();
   };
   Deno.addSignalListener("SIGINT", () => stop(INTERRUPTED));
@@ -139,11 +144,17 @@ async function run(
   try {
     // What stdout carries is for programs.
     if (onlooker !== null) stderr.write(`dashboard ${onlooker.link}\n`);
-    serving = await startServing(start, onlooker === null ? null : observation);
-    if (asked) serving.stop();
-    else stdout.write(qemuArguments(serving.devices) + "ready\n");
+    serving = await startServing(start, onlooker === null ? null : observation, signal);
+    if (signal.aborted) serving.stop();
+    else {
+      const results = serving.takesStdout ? stderr : stdout;
+      results.write(qemuArguments(serving.devices) + "ready\n");
+    }
     await serving.ended;
     return code;
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return code;
+    throw error;
   } finally {
     await onlooker?.close();
   }
@@ -166,7 +177,7 @@ export async function serveCommand(
   args: readonly string[],
   open: OpenMachineOnlooker | null = null,
 ): Promise<never> {
-  Deno.exit(await exitCode(args, open));
+  Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 
 if (import.meta.main) await serveCommand(Deno.args);

@@ -32,12 +32,21 @@ export interface ServedDevice {
   readonly path: string;
 }
 
+/** What the thread is told: first what to serve, and to go on once it has loaded that. */
+export type ServeRequest =
+  | { readonly kind: "load"; readonly start: ServeStart }
+  | { readonly kind: "open" };
+
 /** What comes back. */
 export type ServeReport =
+  /** The devices' modules are loaded, and nothing of the system is in use yet. */
+  | { readonly kind: "loaded" }
   | {
     readonly kind: "listening";
     readonly devices: readonly ServedDevice[];
     readonly handle: ReactorHandle;
+    /** Messages are written to this process's stdout, where nothing else may go then. */
+    readonly takesStdout: boolean;
   }
   /** For whoever looks on. */
   | { readonly kind: "told"; readonly told: ServerTold }

@@ -5,22 +5,24 @@
  */
 
 import { join } from "@std/path";
+import { thrownMessage } from "../../core/thrown.ts";
 import { FUNCTIONS_PER_DEVICE } from "../../devices/pci/bdf.ts";
-import type { DeviceType } from "../../devices/pci/pci_device.ts";
+import type { DeviceType, PciDevice } from "../../devices/pci/pci_device.ts";
 import { LinuxError } from "../../protocols/linux/errno.ts";
 import { Reactor } from "../../protocols/linux/reactor.ts";
 import type { FrameObserver } from "../../protocols/vfio_user/connection.ts";
 import { ServerMachine } from "../../protocols/vfio_user/server/server_machine.ts";
 import { VfioUserServer } from "../../protocols/vfio_user/server/server.ts";
-import { messageFormat, MessageWriter } from "../export/message_writer.ts";
+import { type MessageConnection, messageFormat, MessageWriter } from "../export/message_writer.ts";
 import { ServerWatch } from "../observe/server_watch.ts";
 import { describeBriefly, describeError } from "../run/describe_error.ts";
-import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import { LiveOutput } from "./live_output.ts";
+import type { ServedDevice, ServeReport, ServeRequest, ServeStart } from "./serve_messages.ts";
 import { Terminal } from "./terminal.ts";
 import { UsageError } from "./usage_error.ts";
 
 declare const self: {
-  onmessage: ((event: MessageEvent<ServeStart>) => void) | null;
+  onmessage: ((event: MessageEvent<ServeRequest>) => void) | null;
   postMessage(message: ServeReport): void;
   close(): void;
 };
@@ -39,7 +41,7 @@ function isDeviceType(value: unknown): value is Loaded {
 /** A type is a file's name too. */
 const TYPE = /^[a-z0-9][a-z0-9-]*$/;
 
-async function load(device: ServeStart["devices"][number]): Promise<Loaded> {
+async function loadOne(device: ServeStart["devices"][number]): Promise<Loaded> {
   const { name, module, type } = device;
   let exported: Record<string, unknown>;
   try {
@@ -70,7 +72,7 @@ async function load(device: ServeStart["devices"][number]): Promise<Loaded> {
 async function loadAll(start: ServeStart): Promise<Loaded[]> {
   const loaded: Loaded[] = [];
   for (const device of start.devices) {
-    const type = await load(device);
+    const type = await loadOne(device);
     if (loaded.some((other) => other.type === type.type)) {
       throw new UsageError(
         `Cannot serve ${device.name}: ${type.type} is named twice, and each type has one socket`,
@@ -81,6 +83,14 @@ async function loadAll(start: ServeStart): Promise<Loaded[]> {
   return loaded;
 }
 
+function make(type: string, create: Loaded["create"]): PciDevice {
+  try {
+    return create({});
+  } catch (error) {
+    throw new UsageError(`Cannot make a device of type ${type}: ${describeError(error)}`);
+  }
+}
+
 /** Everything that is open, to be closed in reverse. */
 function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStack): Reactor {
   const reactor = parts.use(
@@ -89,9 +99,7 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
       onError: (error) => stderr.write(`A handler failed: ${describeError(error)}\n`),
     }),
   );
-  const messages = start.messages === null
-    ? null
-    : parts.use(openMessages(start.messages, reactor));
+  const messages = start.messages === null ? null : openMessages(start.messages, reactor, parts);
   const watch = start.watch === null
     ? null
     : new ServerWatch(start.watch, reactor, (told) => self.postMessage({ kind: "told", told }));
@@ -100,22 +108,22 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
   const devices: ServedDevice[] = [];
   for (const [device, { type, create }] of types.entries()) {
     const path = join(start.socketDir, `${type}.sock`);
-    const prefix = types.length > 1 ? `${type} ` : "";
     const say = (line: string): void => {
       stderr.write(`${type}: ${line}\n`);
       watch?.log(`${type}: ${line}`);
     };
     let server: VfioUserServer | null = null;
     const observers = [
-      ...messages === null ? [] : [observe(messages, reactor, path, prefix)],
+      ...messages === null ? [] : [messages.observer(path, types.length > 1 ? `${type} ` : "")],
       ...watch === null ? [] : [watch.observer(device, () => server)],
     ];
+    const model = make(type, create);
     try {
       server = parts.use(
         new VfioUserServer(machine, {
           path,
           endpoint: start.firstEndpoint + device * FUNCTIONS_PER_DEVICE,
-          device: create({}),
+          device: model,
           log: say,
           onError: (error) => say(describeError(error)),
           ...allOf(observers),
@@ -131,7 +139,9 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
     devices.push({ type, path });
   }
   watch?.ready();
-  self.postMessage({ kind: "listening", devices, handle: reactor.handle });
+  messages?.begin();
+  const takesStdout = messages?.output.isStdout ?? false;
+  self.postMessage({ kind: "listening", devices, handle: reactor.handle, takesStdout });
   return reactor;
 }
 
@@ -150,38 +160,71 @@ function allOf(observers: readonly FrameObserver[]): { readonly observer?: Frame
   };
 }
 
-function openMessages(path: string, reactor: Reactor): MessageWriter {
-  try {
-    const file = Deno.openSync(path, { write: true, create: true });
-    return new MessageWriter(file, messageFormat(path), Date.now() - reactor.nowNs / 1e6);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot write --messages ${path}: ${reason}`);
+/** The messages of all devices in one file. Until {@linkcode MessagesOutput.begin} the file keeps what it held. */
+class MessagesOutput implements Disposable {
+  readonly output: LiveOutput;
+  readonly #path: string;
+  readonly #reactor: Reactor;
+  readonly #connections: { readonly name: string; readonly prefix: string }[] = [];
+  #writer: MessageWriter | null = null;
+  #begun: readonly MessageConnection[] = [];
+
+  /** @throws {Error} when `path` cannot be written */
+  constructor(path: string, reactor: Reactor) {
+    this.#path = path;
+    this.#reactor = reactor;
+    this.output = new LiveOutput(path, reactor, (why) => this.#say(why));
+  }
+
+  /** Gets the messages of one device. They are in the file at once: somebody may look on. */
+  observer(name: string, prefix: string): FrameObserver {
+    const device = this.#connections.push({ name, prefix }) - 1;
+    return {
+      frame: (direction, bytes, descriptors): void => {
+        const writer = this.#writer, connection = this.#begun[device];
+        if (writer === null || connection === undefined) return;
+        const timeNs = this.#reactor.nowNs;
+        const { leftOut } = writer;
+        writer.add(connection, { timeNs, direction, bytes, descriptors });
+        writer.flush();
+        // How many is said at the end, which may be far.
+        if (leftOut === 0 && writer.leftOut > 0) {
+          this.#say("messages are left out from now on: the reader is too slow");
+        }
+      },
+    };
+  }
+
+  /** All devices listen: what the file held goes. */
+  begin(): void {
+    const startMs = Date.now() - this.#reactor.nowNs / 1e6;
+    const writer = new MessageWriter(this.output, messageFormat(this.#path), startMs);
+    this.#begun = this.#connections.map(({ name, prefix }) => writer.connection(name, { prefix }));
+    this.#writer = writer;
+  }
+
+  [Symbol.dispose](): void {
+    this.#writer?.close();
+    this.output.close();
+  }
+
+  #say(why: string): void {
+    stderr.write(`Cannot write all of --messages ${this.#path}: ${why}\n`);
   }
 }
 
-/** Messages are in the file at once: somebody may look on. */
-function observe(
-  messages: MessageWriter,
-  reactor: Reactor,
-  name: string,
-  prefix: string,
-): FrameObserver {
-  const connection = messages.connection(name, { prefix });
-  return {
-    frame(direction, bytes, descriptors): void {
-      messages.add(connection, { timeNs: reactor.nowNs, direction, bytes, descriptors });
-      messages.flush();
-    },
-  };
+function openMessages(path: string, reactor: Reactor, parts: DisposableStack): MessagesOutput {
+  try {
+    return parts.use(new MessagesOutput(path, reactor));
+  } catch (error) {
+    throw new UsageError(`Cannot write --messages ${path}: ${thrownMessage(error)}`);
+  }
 }
 
-async function serve(start: ServeStart): Promise<ServeReport> {
+/** Does one part of the work. @returns what it gives, or how it failed */
+async function attempt<T>(work: () => T | Promise<T>): Promise<T | ServeReport> {
   try {
-    const types = await loadAll(start);
-    using parts = new DisposableStack();
-    open(start, types, parts).run();
-    return { kind: "ended" };
+    return await work();
   } catch (error) {
     return error instanceof UsageError
       ? { kind: "refused", message: error.message }
@@ -189,7 +232,26 @@ async function serve(start: ServeStart): Promise<ServeReport> {
   }
 }
 
-self.onmessage = async ({ data }) => {
-  self.postMessage(await serve(data));
+function end(report: ServeReport): void {
+  self.postMessage(report);
   self.close();
+}
+
+async function load(start: ServeStart): Promise<void> {
+  const types = await attempt(() => loadAll(start));
+  if (!Array.isArray(types)) return end(types);
+  self.onmessage = async () => {
+    end(
+      await attempt((): ServeReport => {
+        using parts = new DisposableStack();
+        open(start, types, parts).run();
+        return { kind: "ended" };
+      }),
+    );
+  };
+  self.postMessage({ kind: "loaded" });
+}
+
+self.onmessage = async ({ data }) => {
+  if (data.kind === "load") await load(data.start);
 };

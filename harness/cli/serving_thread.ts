@@ -5,13 +5,15 @@
 
 import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
 import type { ServerObservation } from "../observe/server_observation.ts";
-import type { ServedDevice, ServeReport, ServeStart } from "./serve_messages.ts";
+import type { ServedDevice, ServeReport, ServeRequest, ServeStart } from "./serve_messages.ts";
 import { ServingError } from "./serving_error.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Devices that listen. */
 export interface ServingThread {
   readonly devices: readonly ServedDevice[];
+  /** Whether it writes to this process's stdout, where nothing else may go then. */
+  readonly takesStdout: boolean;
   /** Ends it: the sockets are gone when {@linkcode ended} resolves. Idempotent. */
   stop(): void;
   /** Rejects with a {@linkcode ServingError} when it ends by failing. */
@@ -19,13 +21,16 @@ export interface ServingThread {
 }
 
 /**
- * Starts it, and waits until all devices listen.
+ * Starts it, and waits until all devices listen. With `signal` aborted while their modules load, which
+ * may take for ever, it ends with nothing done; after that it goes on, and is to be stopped.
  * @throws {UsageError} when something cannot be served
  * @throws {ServingError} when it fails
+ * @throws the signal's reason
  */
 export function startServing(
   start: Omit<ServeStart, "watch">,
   observation: ServerObservation | null,
+  signal: AbortSignal | null = null,
 ): Promise<ServingThread> {
   const listening = Promise.withResolvers<ServingThread>();
   const ended = Promise.withResolvers<void>();
@@ -48,13 +53,24 @@ export function startServing(
     event.preventDefault();
     fail(new ServingError(event.message));
   };
+  const send = (request: ServeRequest): void => worker.postMessage(request);
+  const giveUp = (): void => {
+    worker.terminate();
+    fail(signal!.reason);
+  };
   worker.onmessage = ({ data }: MessageEvent<ServeReport>) => {
     switch (data.kind) {
-      case "listening":
+      case "loaded":
+        signal?.removeEventListener("abort", giveUp);
+        send({ kind: "open" });
+        break;
+      case "listening": {
+        const { devices, takesStdout } = data;
         handle = data.handle;
         observation?.begin(data.handle);
-        listening.resolve({ devices: data.devices, stop, ended: ended.promise });
+        listening.resolve({ devices, takesStdout, stop, ended: ended.promise });
         break;
+      }
       case "told":
         observation?.take(data.told);
         break;
@@ -70,6 +86,10 @@ export function startServing(
         break;
     }
   };
-  worker.postMessage({ ...start, watch: observation?.request ?? null } satisfies ServeStart);
+  if (signal?.aborted) giveUp();
+  else {
+    signal?.addEventListener("abort", giveUp);
+    send({ kind: "load", start: { ...start, watch: observation?.request ?? null } });
+  }
   return listening.promise;
 }

@@ -13,7 +13,7 @@ import { OwnFolder } from "../vm/own_folder.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { Vm } from "../vm/vm.ts";
 import { VmError } from "../vm/vm_error.ts";
-import { tellFailure } from "./command_failure.ts";
+import { tellFailure, tellUnwritten } from "./command_failure.ts";
 import { ConsoleKeys } from "./console.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import { locate, NAMES } from "./serve.ts";
@@ -248,7 +248,7 @@ export async function vmCommand(
   args: readonly string[],
   open: OpenMachineOnlooker | null = null,
 ): Promise<never> {
-  Deno.exit(await exitCode(args, open));
+  Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 
 if (import.meta.main) await vmCommand(Deno.args);

@@ -6,7 +6,7 @@
 
 import { type Frame, MessageLog } from "../../protocols/vfio_user/message_log.ts";
 import { PcapngWriter } from "../../protocols/vfio_user/pcapng.ts";
-import type { OutputSink } from "./output_sink.ts";
+import { type OutputSink, tooSlow } from "./output_sink.ts";
 
 /** How a file is written. */
 export type MessageFormat = "text" | "pcapng";
@@ -41,6 +41,9 @@ export class MessageWriter implements Disposable {
   /** What the last line was about. */
   #heading = "";
   #text = "";
+  #leftOut = 0;
+  /** Of {@linkcode MessageWriter.leftOut}, those that no line has told of yet. */
+  #gap = 0;
 
   /**
    * Takes over `file`, open for writing, and what it held.
@@ -65,9 +68,22 @@ export class MessageWriter implements Disposable {
     };
   }
 
-  /** Takes a message, which is in the file after {@linkcode flush} at the latest. */
+  /** Messages that are not in the file, since its reader was too slow for them. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** Takes a message, which is in the file after {@linkcode flush} at the latest, unless that is full. */
   add(connection: MessageConnection, frame: Frame): void {
     const { log, prefix, heading, number } = connection;
+    if (this.#file.isFull === true) {
+      // Later replies must not be taken for this one's.
+      if (this.#capture === null) log.line(frame);
+      this.#leftOut++;
+      this.#gap++;
+      return;
+    }
+    if (this.#gap > 0) this.#tellGap();
     if (this.#capture !== null) {
       this.#capture.writeFrame(number, frame);
       return;
@@ -88,7 +104,9 @@ export class MessageWriter implements Disposable {
   /** Writes what is left, and closes the file. */
   close(): void {
     try {
+      if (this.#gap > 0) this.#tellGap();
       this.flush();
+      if (this.#leftOut > 0) this.#file.incomplete?.(tooSlow(this.#leftOut, "message"));
     } finally {
       this.#file.close();
     }
@@ -97,6 +115,15 @@ export class MessageWriter implements Disposable {
   /** As {@linkcode close}. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** In the text where they are missing; a capture has no place for it. */
+  #tellGap(): void {
+    if (this.#capture === null) {
+      this.#text += `# ${tooSlow(this.#gap, "message")}\n`;
+      this.#heading = "";
+    }
+    this.#gap = 0;
   }
 
   #write(bytes: Uint8Array): void {

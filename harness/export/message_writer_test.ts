@@ -85,3 +85,46 @@ Deno.test("messageFormat() goes by the end of the name", () => {
   assertEquals(messageFormat("a/b.pcapng"), "pcapng");
   assertEquals(messageFormat("a.pcapng/b"), "text");
 });
+
+Deno.test("MessageWriter leaves messages out while its file is full, counts them, and says so where they were", () => {
+  let text = "", isFull = false;
+  const told: string[] = [];
+  const writer = new MessageWriter(
+    {
+      truncateSync() {},
+      writeSync(bytes) {
+        text += new TextDecoder().decode(bytes);
+        return bytes.length;
+      },
+      close: () => told.push("closed"),
+      get isFull() {
+        return isFull;
+      },
+      incomplete: (why) => void told.push(why),
+    },
+    "text",
+    0,
+  );
+  const one = writer.connection("one", { heading: "one" });
+  writer.add(one, reset(1_000, 0));
+  isFull = true;
+  // The reply to the command before, and a command of the same ID whose reply is seen.
+  writer.add(one, reset(3_000, 1));
+  writer.add(one, reset(4_000, 0));
+  writer.flush();
+  isFull = false;
+  writer.add(one, reset(9_000, 1));
+  assertEquals(writer.leftOut, 2);
+  isFull = true;
+  writer.add(one, reset(10_000, 0));
+  writer.close();
+  assertEquals(text.trimEnd().split("\n"), [
+    "# one",
+    "0.000001 > 0007 DEVICE_RESET len 16",
+    "# 2 messages left out: the reader is too slow",
+    "# one",
+    "0.000009 < 0007 DEVICE_RESET ok 5us",
+    "# 1 message left out: the reader is too slow",
+  ]);
+  assertEquals(told, ["3 messages left out: the reader is too slow", "closed"]);
+});

@@ -19,6 +19,9 @@ import type { RunReport } from "./run_report.ts";
 /** Processes that may go before a run has begun in them, until that is the run's own failure. */
 const TRIES = 3;
 
+/** Milliseconds that a timer may be late without this process having been held up. */
+const HELD_UP_MS = 250;
+
 /** Lines of a guest's console in the report of a run that timed out. */
 const CONSOLE_LINES = 25;
 
@@ -51,6 +54,8 @@ export interface RunnerOptions {
   /** Whether what a via lacks may be fetched; it may unless told. */
   readonly network?: "allowed" | "never";
   readonly listener: RunnerListener;
+  /** Awaited before each run: whoever takes what runs tell has room for more. */
+  readonly room?: () => Promise<void>;
   /** Why a run cannot be made here, or null. Such runs are skipped. */
   readonly skip?: (run: PlannedRun) => string | null;
   /** A child that is already there, with files loaded. The runner takes it over. */
@@ -91,6 +96,7 @@ export class Runner {
     const work = async (first: ChildProcess | null): Promise<void> => {
       let child = first;
       for (;;) {
+        await this.#options.room?.();
         if (this.#interrupted || this.#stopped) break;
         const run = queue.shift();
         if (run === undefined) break;
@@ -154,14 +160,25 @@ export class Runner {
         outcome ??= why;
         child.kill();
       };
-      const timer = setTimeout(() => {
+      let timer: ReturnType<typeof setTimeout>;
+      const wait = (ms: number): void => {
+        const dueMs = performance.now() + ms;
+        timer = setTimeout(() => {
+          // A stopped terminal, or a reader of stdout that takes its time, holds this process up,
+          // and what the run has told since has not been heard: that time is not the run's.
+          const lateMs = performance.now() - dueMs;
+          if (lateMs > HELD_UP_MS) wait(lateMs);
+          else giveUp();
+        }, ms);
+      };
+      const giveUp = (): void => {
         // The guest's files end with the process that is ended for it.
         const { consoleLog } = record;
         const console = consoleLog === null ? {} : {
           console: consoleTail(consoleLog, CONSOLE_LINES),
         };
         condemn({ kind: "timed-out", timeoutMs: limit, ...console });
-      }, limit);
+      };
       const settle = (end: RunOutcome): void => {
         clearTimeout(timer);
         child.listener = null;
@@ -209,6 +226,7 @@ export class Runner {
         },
       };
       const observe = listener.observe?.(run) ?? null;
+      wait(limit);
       child.send({
         kind: "run",
         id: run.index,

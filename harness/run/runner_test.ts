@@ -56,6 +56,54 @@ Deno.test("Runner.run() of no run starts nothing", async () => {
   assertEquals(await runner().run([]), []);
 });
 
+Deno.test("Runner.run() takes no time from a run while this process is held up", async () => {
+  const limitMs = 1000;
+  const heldUp = new Int32Array(new SharedArrayBuffer(4));
+  const reports = await new Runner({
+    jobs: 1,
+    timeoutMs: limitMs,
+    afterFailure: "continue",
+    trace: "off",
+    listener: {
+      started: () => {},
+      progress: () => {},
+      finished: () => {},
+      trace: () => {},
+      // As a full pipe at stdout does; the run ends meanwhile.
+      event: (_run, { kind }) => void (kind === "begin" && Atomics.wait(heldUp, 0, 0, 2 * limitMs)),
+    },
+  }).run(runs(1));
+  assertEquals(reports.map(({ status, reason }) => [status, reason]), [["passed", undefined]]);
+});
+
+Deno.test("Runner.run() starts no run until there is room for what it tells", async () => {
+  const told: string[] = [];
+  const room = Promise.withResolvers<void>();
+  let asked = 0;
+  const running = new Runner({
+    jobs: 1,
+    timeoutMs: null,
+    afterFailure: "continue",
+    trace: "off",
+    room: () => asked++ === 0 ? Promise.resolve() : room.promise,
+    listener: {
+      started: ({ index }) => told.push(`start ${index}`),
+      progress: () => {},
+      finished: ({ status }, { index }) => {
+        told.push(`${status} ${index}`);
+        if (index > 0) return;
+        queueMicrotask(() => {
+          told.push("room");
+          room.resolve();
+        });
+      },
+      trace: () => {},
+    },
+  }).run(runs(2));
+  await running;
+  assertEquals(told, ["start 0", "passed 0", "room", "start 1", "passed 1"]);
+});
+
 Deno.test("Runner.run() skips runs that cannot be made here, and says why", async () => {
   const skip = ({ index }: PlannedRun) => index === 1 ? "no QEMU" : null;
   const reports = await runner([], { skip }).run(runs(3));

@@ -260,6 +260,21 @@ Deno.test("--list runs nothing and shows what there is", async () => {
   });
 });
 
+Deno.test("--list shows what --mode and --via leave", async () => {
+  const listed = async (...args: string[]) => {
+    const { code, stdout } = await run(...args, "--list", "--reporter", "jsonl");
+    assertEquals(code, 0);
+    return stdout.trimEnd().split("\n").map((line) => JSON.parse(line).scenario);
+  };
+  const both = fixture("passes", "fails");
+  assertEquals(await listed(...both), ["passes", "fails"]);
+  assertEquals(await listed(...both, "--mode", "identity"), ["passes"]);
+  assertEquals(await listed(...both, "--mode", "remap,identity"), ["passes", "fails"]);
+  const none = await run(...both, "--list", "--via", "qemu");
+  assertEquals([none.code, none.stdout], [2, ""]);
+  assertStringIncludes(none.stderr, "Nothing to run in identity, remap via qemu");
+});
+
 Deno.test("--help goes to stdout and exits with 0", async () => {
   const result = await run("--help");
   assertEquals(result.code, 0);
@@ -342,6 +357,7 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [["--list", "--html", "x.html"], /it runs nothing/],
   [["--pcap", "x.pcap"], /Cannot write --pcap: .* no NIC is built yet/],
   [["--list", "--messages", "x.log"], /it runs nothing/],
+  [["--list", "--dashboard"], /it runs nothing/],
   [["--variant", "twin"], /There is no --variant twin; [^]*none, messages, twin-socket/],
   [["edu-identify", "--dashboard"], /Cannot serve --dashboard from here: start it as deno task/],
   [["--dashboard=70000"], /A port is an integer from 0 to 65535/],
@@ -580,6 +596,24 @@ Deno.test("an output that cannot be written is told at the end, exits with 3, an
   });
 });
 
+Deno.test("a stdout or stderr that cannot be written exits with 3 or as without, and costs no output", async () => {
+  await withFolder(async (folder) => {
+    for (const reporter of ["pretty", "dot", "tap", "jsonl"]) {
+      const file = join(folder, `${reporter}.json`);
+      const args = [...fixture("passes"), "--reporter", reporter, "--json", file];
+      const result = await shell("SCENARIO >/dev/full", ...args);
+      assertEquals(result.code, 3, result.stderr);
+      assertMatch(result.stderr, /^Cannot write all of it to stdout: No space left on device/m);
+      assert(!/Internal|\n {4}at /.test(result.stderr), result.stderr);
+      const report = v.parse(ReportSchema, JSON.parse(await Deno.readTextFile(file)));
+      assertEquals(report.totals, { passed: 2, failed: 0, skipped: 0 });
+    }
+    const silent = await shell("SCENARIO 2>/dev/full", ...fixture("passes"));
+    assertEquals(silent.code, 0);
+    assertMatch(silent.stdout, /passed +2 ok/);
+  });
+});
+
 Deno.test("a pipe that nobody reads from exits with 2, at once", async () => {
   await withFolder(async (folder) => {
     const pipe = join(folder, "pipe");
@@ -677,6 +711,32 @@ Deno.test("a command that is refused leaves no file that it has made, and the ot
   });
 });
 
+Deno.test("--trace says which runs it has nothing of, since they were cut off", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "trace.json");
+    const args = [...fixture("passes", "fails", "kills"), "--mode", "remap", "--seed", "3"];
+    const { code, stderr } = await run(...args, "--trace", file);
+    assertEquals(code, 1);
+    assertEquals(stderr.split("\n").filter((line) => line.startsWith("Nothing of")), [
+      `Nothing of kills remap via direct seed 3 is in --trace ${file}: it did not come that far`,
+    ]);
+    assert(JSON.parse(await Deno.readTextFile(file)).traceEvents.length > 0);
+  });
+});
+
+Deno.test("--messages says so where no run has any", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "m.log");
+    const args = [...fixture("passes"), "--mode", "remap", "--variant", "none", "--messages", file];
+    const none = await run(...args);
+    assertEquals([none.code, await Deno.readTextFile(file)], [0, ""]);
+    assertStringIncludes(none.stderr, `No run is via vfio-user: --messages ${file} stays without`);
+    const some = await run(...args, "--via", "vfio-user");
+    assertEquals(some.code, 0);
+    assert(!some.stderr.includes("No run is via"), some.stderr);
+  });
+});
+
 Deno.test("--reporter tap writes a plan and a test point a run", async () => {
   const result = await run(...fixture("throws", "prints"), "--reporter", "tap", "--jobs", "1");
   assertMatch(
@@ -691,6 +751,21 @@ Deno.test("results hold no colour beside a terminal, and progress stays away", a
   // deno-lint-ignore no-control-regex -- escape sequences are what must not be there
   assert(!/\x1b/.test(result.stdout + result.stderr));
   assert(!result.stderr.includes("["), result.stderr);
+});
+
+/** Gives a command a terminal; of util-linux, which every Debian has. */
+const SCRIPT = "/usr/bin/script";
+
+Deno.test("--reporter dot keeps its dots on a terminal, where a line of progress would go over them", async () => {
+  const words = [Deno.execPath(), "run", "-A", "--quiet", "harness/cli/scenario.ts"];
+  const args = [...fixture("passes"), "--via", "direct", "--repeat", "3", "--reporter", "dot"];
+  const { stdout } = await new Deno.Command(SCRIPT, {
+    args: ["-qec", `exec ${[...words, ...args].map((word) => `'${word}'`).join(" ")}`, "/dev/null"],
+    cwd: ROOT,
+    env: { SHELL: "/bin/sh", TERM: "dumb", NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  assertMatch(new TextDecoder().decode(stdout), /^\.{6}\r\n6 ok, 0 failed/m);
 });
 
 /** Reads until `wanted` appears. */
@@ -755,7 +830,7 @@ Deno.test("a child process ends by itself when its parent is gone, even while a 
     "--jobs",
     "1",
   ]);
-  await readUntil(process.stderr, "1 runs");
+  await readUntil(process.stderr, "1 run,");
   const children = childrenOf(process.pid);
   assertEquals(children.length, 1);
   const child = new Deno.Command("tail", {

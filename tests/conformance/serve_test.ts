@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import * as fs from "node:fs";
 import { fromFileUrl, join } from "@std/path";
 import { parseLine } from "../../protocols/vfio_user/message_line.ts";
 import { ClientMemory } from "./vfio_user/host.ts";
@@ -232,6 +233,130 @@ Deno.test("deno task serve --messages writes a line a message, or a capture", as
   });
 });
 
+/** A named pipe with a reader, who reads when it is asked to. */
+async function pipeIn(folder: string): Promise<{ path: string; fd: number }> {
+  const path = join(folder, "pipe.pcapng");
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  return { path, fd: fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) };
+}
+
+Deno.test("deno task serve --messages writes to a pipe what its reader takes, and keeps no client waiting", async () => {
+  await withFolder(async (folder) => {
+    const { path, fd } = await pipeIn(folder);
+    const edu = join(folder, "s", "edu.sock");
+    const args = ["edu", "--socket-dir", join(folder, "s"), "--messages", path];
+    const written = wire.regionWrite(0, 0, new Uint8Array(0x4_0000));
+    const { code, stderr } = await serving(args, () => {
+      using client = connect(edu);
+      // Nobody reads: 20 MiB are more than a pipe, and more than may wait.
+      for (let i = 0; i < 80; i++) client.call(10, written);
+      assertEquals(client.call(4, INFO).errno, 0);
+      const chunk = new Uint8Array(4096);
+      assertEquals(fs.readSync(fd, chunk), chunk.length);
+      assertEquals(chunk.subarray(0, 4), new Uint8Array([0x0a, 0x0d, 0x0d, 0x0a]));
+      // Nor does one that goes.
+      fs.closeSync(fd);
+      assertEquals(client.call(4, INFO).errno, 0);
+    });
+    assertEquals(code, 0, stderr);
+    const complaint = `Cannot write all of --messages ${path}:`;
+    const complaints = stderr.split("\n").filter((line) => line.startsWith(complaint));
+    // It may be told to end before it has seen the reader go, and counts what that has missed then.
+    assertEquals(complaints.filter((line) => !/: \d+ messages left out: /.test(line)), [
+      `${complaint} messages are left out from now on: the reader is too slow`,
+      `${complaint} its reader has gone`,
+    ]);
+  });
+});
+
+Deno.test("deno task serve --messages says how many a slow reader has missed", async () => {
+  await withFolder(async (folder) => {
+    const { path, fd } = await pipeIn(folder);
+    const args = ["edu", "--socket-dir", join(folder, "s"), "--messages", path];
+    const written = wire.regionWrite(0, 0, new Uint8Array(0x4_0000));
+    const { code, stderr } = await serving(args, () => {
+      using client = connect(join(folder, "s", "edu.sock"));
+      for (let i = 0; i < 80; i++) client.call(10, written);
+    });
+    fs.closeSync(fd);
+    assertEquals(code, 0, stderr);
+    const missed = /^Cannot write all of --messages .*: (\d+) messages left out/m.exec(stderr)?.[1];
+    assert(Number(missed) > 20 && Number(missed) < 60, stderr);
+    assertMatch(stderr, /: its reader did not take the last \d+ bytes$/m);
+  });
+});
+
+Deno.test("deno task serve --messages /dev/stdout is all that a pipe gets; QEMU's arguments go to stderr", async () => {
+  await withFolder(async (folder) => {
+    const child = start(["edu", "--socket-dir", folder, "--messages", "/dev/stdout"]);
+    const stderr = child.stderr.getReader();
+    let told = "";
+    while (!/^ready$/m.test(told)) {
+      const { value, done } = await stderr.read();
+      assert(!done, told);
+      told += text.decode(value);
+    }
+    connect(join(folder, "edu.sock")).close();
+    child.kill("SIGTERM");
+    const [stdout, { code }] = await Promise.all([child.stdout.text(), child.status]);
+    await stderr.cancel();
+    assertEquals(code, 0);
+    assertStringIncludes(told, "-machine q35");
+    const lines = stdout.trimEnd().split("\n").map((line) => parseLine(line)!.name);
+    assertEquals(lines, ["VERSION", "VERSION"]);
+  });
+});
+
+Deno.test("deno task serve that is refused leaves the messages of another as they are", async () => {
+  await withFolder(async (folder) => {
+    const messages = join(folder, "m.log"), fresh = join(folder, "fresh.log");
+    const args = ["edu", "--socket-dir", join(folder, "s"), "--messages"];
+    await serving([...args, messages], async () => {
+      using client = connect(join(folder, "s", "edu.sock"));
+      client.call(4, INFO);
+      const before = await Deno.readTextFile(messages);
+      assertStringIncludes(before, "DEVICE_GET_INFO");
+      for (const file of [messages, fresh]) {
+        assertEquals((await start([...args, file]).output()).code, 2);
+      }
+      assertEquals(await Deno.readTextFile(messages), before);
+      assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), ["m.log", "s"]);
+    });
+  });
+});
+
+Deno.test("deno task serve --messages refuses a pipe that nobody reads from, at once", async () => {
+  await withFolder(async (folder) => {
+    const { path, fd } = await pipeIn(folder);
+    fs.closeSync(fd);
+    const output = await start(["edu", "--socket-dir", join(folder, "s"), "--messages", path])
+      .output();
+    assertEquals(output.code, 2);
+    assertStringIncludes(text.decode(output.stderr), "nobody reads from this pipe");
+  });
+});
+
+Deno.test("deno task serve serves on when its log cannot be written", async () => {
+  await withFolder(async (folder) => {
+    const serve = `${Deno.execPath()} run -A --quiet --no-check harness/cli/serve.ts edu`;
+    const child = new Deno.Command("bash", {
+      args: ["-c", `exec ${serve} --socket-dir ${folder} 2>/dev/full`],
+      cwd: ROOT,
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const stdout = child.stdout.getReader();
+    assertMatch(text.decode((await stdout.read()).value), /^ready$/m);
+    for (let i = 0; i < 3; i++) {
+      using client = connect(join(folder, "edu.sock"));
+      assertEquals(client.call(4, INFO).errno, 0);
+    }
+    child.kill("SIGTERM");
+    assertEquals((await child.status).code, 0);
+    await stdout.cancel();
+  });
+});
+
 Deno.test("deno task serve replaces a socket that nobody listens at, and none that somebody does", async () => {
   await withFolder(async (folder) => {
     await serving(["edu", "--socket-dir", folder], async () => {
@@ -250,6 +375,36 @@ Deno.test("deno task serve replaces a socket that nobody listens at, and none th
   });
 });
 
+Deno.test("deno task serve ends at once on a signal while a device's module still loads", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "loops.ts");
+    await Deno.writeTextFile(file, 'console.log("loading");\nfor (;;);\n');
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 0]] as const) {
+      const child = start([file, "--socket-dir", join(folder, "s")]);
+      const stdout = child.stdout.getReader();
+      assertStringIncludes(text.decode((await stdout.read()).value), "loading");
+      child.kill(signal);
+      const [status, stderr] = await Promise.all([child.status, child.stderr.text()]);
+      await stdout.cancel();
+      assertEquals([status.code, stderr], [code, ""]);
+    }
+  });
+});
+
+Deno.test("deno task serve exits with 2 when a device cannot be made, and says where it threw", async () => {
+  await withFolder(async (folder) => {
+    const file = join(folder, "throws.ts");
+    await Deno.writeTextFile(
+      file,
+      'export const one = { type: "one", create() { throw new Error("no room"); } };\n',
+    );
+    const output = await start([file, "--socket-dir", join(folder, "s")]).output();
+    const stderr = text.decode(output.stderr);
+    assertEquals([output.code, text.decode(output.stdout)], [2, ""], stderr);
+    assertMatch(stderr, /^Cannot make a device of type one: Error: no room\n +at .*throws\.ts/);
+  });
+});
+
 const REFUSED: readonly [string, readonly string[], RegExp][] = [
   ["no device", ["--socket-dir", "{}"], /missing required argument 'DEVICE'/],
   ["no directory", ["edu"], /--socket-dir <D>/],
@@ -260,6 +415,8 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   ],
   ["a device twice", ["edu", "edu", "--socket-dir", "{}"], /edu is named twice/],
   ["a file that is not there", ["./nothing.ts", "--socket-dir", "{}"], /there is no such file/],
+  ["a folder", ["./harness", "--socket-dir", "{}"], /it is no file; name one/],
+  ["a file below one", ["./README.md/a.ts", "--socket-dir", "{}"], /Cannot serve .*Not a dir/],
   ["a file that exports no device", ["./mod.ts", "--socket-dir", "{}"], /it exports edu, streamer/],
   ["a file that is no module", ["./README.md", "--socket-dir", "{}"], /Cannot load \.\/README\.md/],
   ["a directory that others may enter", ["edu", "--socket-dir", "/"], /Cannot use \/ for sockets/],
