@@ -40,18 +40,15 @@ export async function showConfigSpace(
   args: readonly string[],
 ): Promise<LspciOutput> {
   const dump = lspciDump([{ endpoint: 0, config }]);
-  const file = await Deno.makeTempFile({ prefix: "viaduct-", suffix: ".lspci" });
+  let process: Deno.ChildProcess;
   try {
-    await Deno.writeTextFile(file, dump);
-    const { stdout, stderr, code } = await new Deno.Command("lspci", {
-      args: ["-F", file, ...args],
-    })
-      .output();
-    const decoder = new TextDecoder();
-    // With -v lspci also looks for kernel modules of this host, which say nothing about the device.
-    const complaints = decoder.decode(stderr)
-      .replace(/^lspci: Unable to load libkmod resources.*\n/m, "");
-    return { text: decoder.decode(stdout), complaints, code };
+    process = new Deno.Command("lspci", {
+      // No file, which a signal would leave behind.
+      args: ["-F", "/dev/stdin", ...args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     return {
@@ -60,7 +57,14 @@ export async function showConfigSpace(
         "`lspci -F FILE` reads\n",
       code: 0,
     };
-  } finally {
-    await Deno.remove(file);
   }
+  // With options that it does not know it ends without reading.
+  const written = new Blob([dump]).stream().pipeTo(process.stdin).catch(() => {});
+  const { stdout, stderr, code } = await process.output();
+  await written;
+  const decoder = new TextDecoder();
+  // With -v lspci also looks for kernel modules of this host, which say nothing about the device.
+  const complaints = decoder.decode(stderr)
+    .replace(/^lspci: Unable to load libkmod resources.*\n/m, "");
+  return { text: decoder.decode(stdout), complaints, code };
 }

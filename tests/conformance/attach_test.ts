@@ -88,6 +88,24 @@ Deno.test("attach SOCKET lspci reads with the real lspci, and passes its options
   });
 });
 
+Deno.test("attach SOCKET lspci has no file while lspci runs, which a Ctrl-C would leave behind", async () => {
+  await withRemote(async ({ path }) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const script = '#!/bin/sh\n/bin/ls "$TMPDIR"\nread -r line <"$2"\necho "$line"\n';
+      await Deno.mkdir(`${folder}/bin`);
+      await Deno.mkdir(`${folder}/tmp`);
+      await Deno.writeTextFile(`${folder}/bin/lspci`, script, { mode: 0o755 });
+      const env = { PATH: `${folder}/bin`, TMPDIR: `${folder}/tmp` };
+      const result = await attachWith(env, path, "lspci");
+      assertEquals(result.code, 0, result.stderr);
+      assertEquals(result.stdout, "00:00.0 ff00: 1234:5678 (rev 01)\n");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+});
+
 Deno.test("attach SOCKET lspci without lspci prints the dump", async () => {
   await withRemote(async ({ path }) => {
     const empty = await Deno.makeTempDir();
@@ -199,7 +217,13 @@ Deno.test("attach without a socket, and with the words in the wrong order, says 
   const turned = await attach("peek", "run/edu.sock", "bar0", "0");
   assertEquals(turned.code, 2);
   assertMatch(turned.stderr, /^The socket comes first: deno task attach SOCKET peek run\/edu.sock/);
-  for (const help of [["--help"], ["x.sock", "--help"], ["x.sock", "peek", "--help"]]) {
+  const empty = await attach("", "info");
+  assertEquals([empty.code, empty.stdout], [2, ""]);
+  assertMatch(empty.stderr, /^A socket is missing: name the path/);
+  const late = await attach("--timeout", "5", "run/edu.sock", "info");
+  assertEquals(late.code, 2);
+  assertMatch(late.stderr, /^The socket comes first, and then --timeout\n/);
+  for (const help of [["--help"], ["-h"], ["x.sock", "--help"], ["x.sock", "peek", "--help"]]) {
     const { code, stdout } = await attach(...help);
     assertEquals(code, 0);
     assertMatch(stdout, /^Usage: deno task attach SOCKET /);
