@@ -110,14 +110,10 @@ export class ChildProcess {
     const reader = stream.getReader();
     const cancel = () => void reader.cancel().catch(() => {});
     gone.addEventListener("abort", cancel);
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        lines.push(value);
-      }
-    } catch {
-      // Cancelled, or the pipe broke: what was read stands.
+    // Where reading fails it was cancelled, or the pipe broke: what was read stands.
+    const next = () => reader.read().catch(() => ({ done: true, value: undefined }));
+    for (let { value } = await next(); value !== undefined; { value } = await next()) {
+      lines.push(value);
     }
     gone.removeEventListener("abort", cancel);
     lines.end();
