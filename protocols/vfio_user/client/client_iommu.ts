@@ -286,12 +286,11 @@ export class ClientIommu {
     const completion = this.iommu.unmap(domain, iova, length);
     const tickets: Ticket<void>[] = [];
     for (const attached of servers) {
-      if (!whole) tickets.push(this.#unmapPieces(attached, removed));
-      else {
-        const ticket = this.#clear(attached);
-        this.#leave(attached, removed, ticket);
-        tickets.push(ticket);
-      }
+      tickets.push(
+        whole
+          ? this.#takeAway(attached, removed, () => this.#clear(attached))
+          : this.#unmapPieces(attached, removed),
+      );
     }
     return this.#both(completion, tickets, completion.bytes);
   }
@@ -343,29 +342,37 @@ export class ClientIommu {
 
   /** As {@linkcode #clear}, where these are what is lost. */
   #clearOf(attached: Attached, sources: Iterable<Source>): Ticket<void> {
-    const ticket = this.#clear(attached);
-    if (!ticket.done) {
-      for (const source of sources) this.#leave(attached, this.#pieces(source), ticket);
-    }
-    return ticket;
+    const pieces = [...sources].flatMap((source) => this.#pieces(source));
+    return this.#takeAway(attached, pieces, () => this.#clear(attached));
   }
 
   #unmapPieces(attached: Attached, pieces: readonly Piece[]): Ticket<void> {
     const { dma } = attached.client;
-    const tickets = pieces.map(({ iova, length }) => attempt(() => dma.unmap(iova, length)));
-    const [only] = tickets;
-    const ticket = only !== undefined && tickets.length === 1
-      ? only
-      : joinTickets(tickets, () => {});
-    this.#leave(attached, pieces, ticket);
-    return ticket;
+    return this.#takeAway(attached, pieces, () => {
+      const tickets = pieces.map(({ iova, length }) => attempt(() => dma.unmap(iova, length)));
+      const [only] = tickets;
+      return only !== undefined && tickets.length === 1 ? only : joinTickets(tickets, () => {});
+    });
   }
 
-  /** What a server has mapped it reaches by itself; the rest is served until it has answered. */
-  #leave(attached: Attached, pieces: readonly Piece[], ticket: Ticket<void>): void {
+  /**
+   * Takes the pieces from a server by what `send` sends. What it has mapped it reaches by itself; the
+   * rest is served until it has answered, and also while sending waits for what was sent before.
+   */
+  #takeAway(
+    attached: Attached,
+    pieces: readonly Piece[],
+    send: () => Ticket<void>,
+  ): Ticket<void> {
     const served = this.#served.get(attached.endpoint);
-    if (served === undefined || ticket.done) return;
-    served.leave(pieces.filter((piece) => byMessage(attached, piece)), ticket);
+    if (served === undefined) return send();
+    const asked = pieces.filter((piece) => byMessage(attached, piece));
+    if (asked.length === 0) return send();
+    const taken = new Ticket<void>();
+    served.leave(asked, taken);
+    const ticket = send();
+    ticket.whenDone(() => taken.settle());
+    return ticket;
   }
 
   /** What an endpoint's messages reach before a change. A copy, for the change is yet to come. */

@@ -7,6 +7,7 @@ import { VirtualClock } from "../../../core/observe/virtual_clock.ts";
 import { PCI_COMMAND, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from "../../../devices/pci/spec.ts";
 import { type Descriptor, liveDescriptors } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
+import { POLLOUT } from "../../linux/libc.ts";
 import { createSharedMemory, Mapping } from "../../linux/mapping.ts";
 import { UnixStream } from "../../linux/unix_stream.ts";
 import { VfioUserCommand as C } from "../spec.ts";
@@ -427,6 +428,42 @@ for (const [how, lose] of LOSSES) {
     }
   });
 }
+
+Deno.test("ClientIommu.service() serves what leaves also while the unmap waits for room to be sent", () => {
+  for (const [how, lose] of LOSSES) {
+    using bench = new Bench();
+    const { forwarder, group, memory: { ram }, servers, clients } = bench;
+    const [server] = servers as [TestServer];
+    const [client] = clients as [VfioUserClient];
+    forwarder.createDomain(1);
+    forwarder.createDomain(2);
+    bench.wait(forwarder.connect(1, client, { descriptors: "withhold" }));
+    bench.wait(forwarder.attach(1, 1));
+    bench.wait(forwarder.map(1, 0x5000 as Iova, 0x3000 as Gpa, 0x1000, RW));
+    bench.wait(forwarder.map(1, 0x9000 as Iova, 0x4000 as Gpa, 0x1000, RW));
+    ram.writeU8(0x3000 as Gpa, 33);
+    // More than a socket holds: no command leaves before the server reads this.
+    group.remove(server);
+    while (client.readyFds().every(({ events }) => (events & POLLOUT) === 0)) {
+      client.regions.post(0, 0, new Uint8Array(0x10_0000));
+    }
+    const fetch = new Uint8Array(16);
+    fetch.set([0, 0x50, 0, 0, 0, 0, 0, 0, 1]);
+    let asked = false;
+    server.answer = (message) => {
+      if (message.header.command !== C.VFIO_USER_REGION_WRITE) return repeat(message);
+      if (!asked) server.command(C.VFIO_USER_DMA_READ, 1, fetch);
+      asked = true;
+      return null;
+    };
+    group.add(server);
+    bench.wait(lose(forwarder));
+    const [reply] = server.replies;
+    assertEquals([reply!.header.error, reply!.body[16]], [0, 33], how);
+    server.replies.length = 0;
+    assertEquals(bench.fetch(0x5000), GONE, how);
+  }
+});
 
 Deno.test("ClientIommu.service() serves bypass until the server has answered its end", () => {
   using bench = new Bench();

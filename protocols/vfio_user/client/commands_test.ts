@@ -316,6 +316,21 @@ Deno.test("irqs has every form of SET_IRQS, and splits at the server's max_msg_f
   }
 });
 
+Deno.test("irqs puts no more descriptors into a message than the system takes, whatever the server would", async () => {
+  using file = EventFd.create();
+  const prepare = (server: TestServer): void => {
+    server.version = () => versionBody(`{"capabilities":{"max_msg_fds":1024}}`);
+  };
+  const counts: number[] = [];
+  await withServer((message) => {
+    counts.push(message.descriptors.length);
+    return plain(message);
+  }, (client) => {
+    client.wait(client.irqs.signal("trigger", 2, 0, new Array(300).fill(file.fd)));
+    assertEquals(counts, [253, 47]);
+  }, { prepare });
+});
+
 Deno.test("features moves the state, logs, and reports in parts", async () => {
   const asked: number[] = [];
   const answer: AnswerFunction = (message) => {

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { MAX_DESCRIPTORS } from "../../linux/unix_stream.ts";
 import type { Negotiated } from "../capabilities.ts";
 import { DEVICE_GET_IRQ_INFO, DEVICE_SET_IRQS, type IrqInfo } from "../messages/irqs.ts";
 import { VFIO_IRQ_SET, VfioIrqSetFlags } from "../vfio_spec.ts";
@@ -62,11 +63,11 @@ export class IrqCommands {
 
   /**
    * Has an eventfd signalled for each interrupt from `start` on, when it is triggered, or masked
-   * or unmasked. In as many messages as the server's limit of descriptors takes.
+   * or unmasked. In as many messages as the server's limit of descriptors, and the system's, takes.
    * @throws {VfioUserError} `limit` when it takes none
    */
   signal(action: IrqAction, index: number, start: number, fds: readonly number[]): Ticket<void> {
-    const most = this.#inForce.maxSendFds;
+    const most = Math.min(this.#inForce.maxSendFds, MAX_DESCRIPTORS);
     if (most < 1) {
       throw beyondLimit(DEVICE_SET_IRQS.command, "the server takes no descriptors");
     }

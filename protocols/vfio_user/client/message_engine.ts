@@ -243,7 +243,10 @@ export class MessageEngine implements Pollable, Disposable {
   /** Waits while the server does not keep up. A handler goes ahead: it must not wait. */
   #makeRoom(command: number, withFds: boolean): void {
     if (this.#failure !== null) throw this.#over(command);
-    if (this.#inHandler) return;
+    if (this.#inHandler) {
+      if (this.#pending.size < MAX_OUT - 1) return;
+      throw beyondLimit(command, `${this.#pending.size} commands have no reply, and no ID is left`);
+    }
     if (
       this.#main.stream.pendingBytes <= (withFds ? 0 : HIGH_WATER) &&
       this.#pending.size < MAX_OUT - 1 &&

@@ -239,6 +239,28 @@ Deno.test("a handler may send, but not wait; what it throws leaves poll() after 
   }, { handlers });
 });
 
+Deno.test("a handler that sends when all IDs are out is told so", async () => {
+  let client: VfioUserClient | null = null;
+  let problem: unknown = null;
+  const handlers = new Map([[100, () => {
+    try {
+      for (let times = 0; times < 2; times++) client?.reset();
+    } catch (error) {
+      problem = error;
+    }
+    return 0;
+  }]]);
+  await withServer(plain, (it, server) => {
+    client = it;
+    server.answer = () => null;
+    const into = new Uint8Array(1);
+    while (it.outstanding < 0xffff) it.regions.read(0, 0, into);
+    server.command(100, 1, new Uint8Array(0));
+    while (server.replies.length < 1) it.group.turn(1000);
+    assertMatch(String(problem), /Cannot send DEVICE_RESET: 65535 commands have no reply/);
+  }, { handlers });
+});
+
 Deno.test("a reply that was sent before a command on the twin socket is taken before it", () => {
   const [near, far] = UnixStream.pair();
   const [nearTwin, farTwin] = UnixStream.pair();

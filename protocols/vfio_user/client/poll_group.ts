@@ -48,12 +48,12 @@ export class PollGroup implements Disposable {
   readonly #timeout = new Int32Array(stable(16));
   readonly #timeoutPointer = pointerOf(this.#timeout);
 
-  /** Promises that want to be served in the background. */
-  #holds = 0;
+  /** Of each promise that wants to be served in the background: what rejects it when that fails. */
+  readonly #promises = new Set<(error: unknown) => void>();
   #serving = false;
   #wake: EventFd | null = null;
-  /** Of the last poll in the background that failed: nobody's promise may wait for ever. */
-  readonly #broken: ((error: unknown) => void)[] = [];
+  /** What the background polls. Kept here, since a thread of the pool writes to it meanwhile. */
+  #backgroundWords = new Int32Array(stable(8 * FIRST_FDS));
 
   constructor(options: PollGroupOptions = {}) {
     const spin = options.spin ?? "off";
@@ -92,8 +92,9 @@ export class PollGroup implements Disposable {
     return false;
   }
 
-  /** Waits until something is ready, for at most `timeoutMs` (for ever when negative), and does it. */
+  /** Waits until something is ready, for at most `timeoutMs` (for ever when negative or Infinity), and does it. */
   turn(timeoutMs: number): void {
+    if (timeoutMs === Infinity) timeoutMs = -1;
     if (this.#policy !== null && this.#spin(this.#policy, timeoutMs)) return;
     const count = this.#gather();
     let timeout: Deno.PointerValue = null;
@@ -126,15 +127,20 @@ export class PollGroup implements Disposable {
    */
   settled<T>(target: PromiseLike<T> & Waitable): Promise<T> {
     if (target.done) return Promise.resolve(target);
-    this.#holds++;
     return new Promise<T>((resolve, reject) => {
-      this.#broken.push(reject);
-      target.then(resolve, reject);
+      const isOver = (): void => {
+        this.#promises.delete(reject);
+        if (this.#promises.size === 0) this.#wakeBackground();
+      };
+      this.#promises.add(reject);
+      target.then((value) => {
+        isOver();
+        resolve(value);
+      }, (error) => {
+        isOver();
+        reject(error);
+      });
       this.#serveInBackground();
-    }).finally(() => {
-      if (--this.#holds > 0) return;
-      this.#broken.length = 0;
-      this.#wakeBackground();
     });
   }
 
@@ -217,10 +223,11 @@ export class PollGroup implements Disposable {
     this.#serving = true;
     this.#background().catch((error) => {
       // A member's poll threw, which is a bug of ours: who waits hears of it.
-      for (const reject of this.#broken.splice(0)) reject(error);
+      for (const reject of this.#promises) reject(error);
+      this.#promises.clear();
     }).finally(() => {
       this.#serving = false;
-      if (this.#holds > 0 && this.#broken.length > 0) this.#serveInBackground();
+      if (this.#promises.size > 0) this.#serveInBackground();
     });
   }
 
@@ -228,16 +235,19 @@ export class PollGroup implements Disposable {
     const wake = EventFd.create();
     this.#wake = wake;
     try {
-      while (this.#holds > 0) {
+      while (this.#promises.size > 0) {
         let any = false;
         for (const member of [...this.#members]) any = member.poll() || any;
         // Settled promises get their turn before the next look.
         await Promise.resolve();
-        if (this.#holds === 0) return;
+        if (this.#promises.size === 0) return;
         if (any) continue;
         // Its own array: what this thread polls meanwhile uses the other.
         const count = this.#gather();
-        const words = new Int32Array(stable(8 * (count + 1)));
+        if (this.#backgroundWords.length < 2 * (count + 1)) {
+          this.#backgroundWords = new Int32Array(stable(8 * 2 * (count + 1)));
+        }
+        const words = this.#backgroundWords;
         words.set(this.#words.subarray(0, 2 * count));
         words[2 * count] = wake.fd;
         words[2 * count + 1] = POLLIN;

@@ -1,4 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EventFd } from "../../linux/eventfd.ts";
 import { POLLIN } from "../../linux/libc.ts";
 import { type Pollable, PollGroup } from "./poll_group.ts";
@@ -54,6 +56,19 @@ Deno.test("PollGroup.wait() gives up at its time limit", () => {
   bell.event.signal();
   assertEquals(group.wait(new Ticket<void>(), 2), false);
   assertEquals(group.wait(new Ticket<void>(), 0), false);
+});
+
+Deno.test("PollGroup.turn() sleeps for as long as it takes when its time limit is Infinity", () => {
+  using group = new PollGroup();
+  using bell = new Bell();
+  group.add(bell);
+  const worker = new Worker(import.meta.resolve("./_test_signal_worker.ts"), { type: "module" });
+  worker.postMessage(bell.event.fd);
+  let turns = 0;
+  for (; bell.rung === 0; turns++) group.turn(Infinity);
+  worker.terminate();
+  // One, and one for each signal that interrupts it.
+  assert(turns < 10, `${turns} turns`);
 });
 
 Deno.test("PollGroup does not poll a member that another one has removed", () => {
@@ -134,4 +149,28 @@ Deno.test("PollGroup.settled() rejects when a member's poll throws", async () =>
   bell.onRing = () => target.settle();
   bell.event.signal();
   await group.settled(target);
+});
+
+Deno.test("PollGroup.settled() keeps nothing of an answer that has come, however long another one takes", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  using group = new PollGroup();
+  using bell = new Bell();
+  group.add(bell);
+  const slow = new Ticket<void>();
+  const late = group.settled(slow);
+  const answers: WeakRef<object>[] = [];
+  const answered = async () => {
+    const target = new Ticket<object>();
+    const promise = group.settled(target);
+    target.settle({});
+    answers.push(new WeakRef(await promise));
+  };
+  await answered();
+  // A target of a WeakRef lives until the task at hand is over.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  collect();
+  assertEquals(answers.map((answer) => answer.deref()), [undefined]);
+  slow.settle();
+  await late;
 });

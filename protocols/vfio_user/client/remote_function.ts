@@ -161,10 +161,17 @@ export class RemoteFunction implements PciTarget, Disposable {
             "VFIO_DEVICE_FLAGS_RESET",
         );
       }
-      this.#interrupts?.suspend();
-      this.client.wait(this.client.reset());
+      const interrupts = this.#interrupts;
+      interrupts?.suspend();
+      try {
+        this.client.wait(this.client.reset());
+      } catch (error) {
+        // It goes on as it was.
+        if (error instanceof VfioUserError && error.code === "refused") interrupts?.sync();
+        throw error;
+      }
       this.#decoding = null;
-      this.#interrupts?.wasReset();
+      interrupts?.wasReset();
     });
   }
 
@@ -187,8 +194,11 @@ export class RemoteFunction implements PciTarget, Disposable {
     const before = this.#interrupts;
     before?.forget();
     this.#closeWindows();
-    this.#discover();
-    before?.close();
+    try {
+      this.#discover();
+    } finally {
+      if (this.#interrupts !== before) before?.close();
+    }
   }
 
   /** Closes eventfds and mappings; the client stays open. Idempotent. */

@@ -1,10 +1,12 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import * as pci from "../../../devices/pci/spec.ts";
 import { type Descriptor, liveDescriptors } from "../../linux/descriptor.ts";
+import { Errno } from "../../linux/errno.ts";
 import { signalEvent } from "../../linux/eventfd.ts";
 import { VfioUserCommand as C } from "../spec.ts";
 import type { Answer, Received } from "./_test_server.ts";
 import { withServer } from "./_test_server.ts";
+import { VfioUserError } from "./client_error.ts";
 import { RemoteFunction } from "./remote_function.ts";
 
 const MSIX_AT = 0x40, MSI_AT = 0x60;
@@ -18,6 +20,8 @@ class Device {
   readonly sets: string[] = [];
   irqs: readonly number[] = [1, 4, 300, 1, 1];
   irqFlags = 1;
+  /** What is refused, by command. */
+  readonly refusals = new Map<number, number>();
 
   constructor(vectors: number) {
     const { view } = this;
@@ -43,9 +47,11 @@ class Device {
   readonly answer = (message: Received): Answer => {
     const { header, body, view } = message;
     const words = (...values: number[]) => new Uint8Array(new Uint32Array(values).buffer);
+    const refusal = this.refusals.get(header.command);
+    if (refusal !== undefined) return refusal;
     switch (header.command) {
       case C.VFIO_USER_DEVICE_GET_INFO:
-        return words(16, 2, 9, 5);
+        return words(16, 3, 9, 5);
       case C.VFIO_USER_DEVICE_GET_REGION_INFO: {
         const index = view.getUint32(8, true);
         return words(32, 3, index, 0, index === 7 ? 256 : index < 6 ? 0x4000 : 0, 0, 0, 0);
@@ -80,7 +86,9 @@ class Device {
           }
         }
         fds.forEach((descriptor, at) => {
-          this.signals.set(`${index}.${start! + at}`, descriptor);
+          const key = `${index}.${start! + at}`;
+          this.signals.get(key)?.close();
+          this.signals.set(key, descriptor);
         });
         message.descriptors = [];
         return new Uint8Array(0);
@@ -186,6 +194,29 @@ Deno.test("INTx of a server that does not mask it by itself: the status register
     device.signal(0, 0);
     assertEquals([await fn.intxAsserted(), await fn.intxAsserted()], [true, false]);
     assertEquals(device.sets, []);
+  });
+});
+
+Deno.test("a reset that is refused leaves the interrupts as they were", async () => {
+  await withDevice(5, async (device, fn) => {
+    await msixControl(fn, pci.PCI_MSIX_FLAGS_ENABLE);
+    await fn.barWrite(1, 12, 4, 0);
+    device.refusals.set(C.VFIO_USER_DEVICE_RESET, -Errno.EIO);
+    await assertRejects(() => fn.reset(), VfioUserError, "refused DEVICE_RESET: EIO");
+    assertEquals(fn.interruptMode, "msix");
+    device.signal(2, 0);
+    assertEquals(await fn.takeInterrupts(0), 1);
+  });
+});
+
+Deno.test("replay() that is refused keeps no eventfd of the connection before", async () => {
+  await withDevice(5, async (device, fn) => {
+    device.refusals.set(C.VFIO_USER_DEVICE_SET_IRQS, -Errno.EIO);
+    assertThrows(() => fn.replay(), VfioUserError, "refused DEVICE_SET_IRQS: EIO");
+    device.refusals.clear();
+    fn.replay();
+    device.signal(0, 0);
+    assertEquals(await fn.intxAsserted(), true);
   });
 });
 
