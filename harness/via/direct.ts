@@ -113,24 +113,33 @@ class DirectBackend implements ViaBackend {
     }
     await options.preCopy?.();
     fn.pause();
-    const snapshot = fn.save();
-    if (snapshot === null) {
+    let next: PciFunction;
+    try {
+      next = this.#copy(slot, name);
+    } catch (error) {
       fn.resume();
-      throw new Error(`Cannot migrate ${fn.device.type} at ${name}: its model could not be saved`);
-    }
-    const next = slot.make();
-    next.pause();
-    // As it travels: what is no plain JSON does not arrive.
-    const state: unknown = JSON.parse(JSON.stringify(snapshot.state));
-    const wrong = next.restore({ ...snapshot, state });
-    if (wrong !== null) {
-      fn.resume();
-      throw new Error(`Cannot migrate ${fn.device.type} at ${name}: ${wrong}`);
+      throw error;
     }
     this.#bus.unplug(endpoint);
     this.#bus.plug(next, endpoint);
     slot.fn = next;
     next.resume();
+  }
+
+  /** A paused function with all of the slot's state, which is paused as well. */
+  #copy({ fn, make }: Slot, name: string): PciFunction {
+    const { type } = fn.device;
+    const snapshot = fn.save();
+    if (snapshot === null) {
+      throw new Error(`Cannot migrate ${type} at ${name}: its model could not be saved`);
+    }
+    const next = make();
+    next.pause();
+    // As it travels: what is no plain JSON does not arrive.
+    const state: unknown = JSON.parse(JSON.stringify(snapshot.state));
+    const wrong = next.restore({ ...snapshot, state });
+    if (wrong !== null) throw new Error(`Cannot migrate ${type} at ${name}: ${wrong}`);
+    return next;
   }
 
   // deno-lint-ignore require-await -- what is thrown must be a rejection

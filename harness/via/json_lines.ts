@@ -22,9 +22,14 @@ export class JsonLines implements Disposable {
     this.stream = stream;
   }
 
-  /** @throws {Error} when the other end is gone */
+  /** @throws {Error} when the other end is gone, and for what is no JSON */
   send(value: unknown): void {
-    const bytes = this.#encoder.encode(JSON.stringify(value) + "\n");
+    this.sendLine(JSON.stringify(value));
+  }
+
+  /** As {@linkcode send}, of a value that is JSON already. */
+  sendLine(json: string): void {
+    const bytes = this.#encoder.encode(json + "\n");
     const head = Math.min(bytes.length, HEAD_BYTES);
     this.stream.headBytes.set(bytes.subarray(0, head));
     const result = this.stream.send(head, bytes.length > head ? bytes.subarray(head) : null);

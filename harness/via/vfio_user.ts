@@ -153,13 +153,14 @@ class VfioUserBackend implements ViaBackend {
     iommu.addEndpoint(endpoint);
     const host = this.#hosts[0]!;
     let home: Omit<Home, "fn"> | null = null;
+    let fn: RemoteFunction | null = null;
     try {
       home = await this.#make(host, recipe, name, endpoint);
       this.elsewhere.add(host, home.endpoint, endpoint);
       const { client } = home;
       const descriptors = this.#descriptors;
       client.wait(this.#client.connect(endpoint, client, { descriptors }));
-      const fn = this.#open(endpoint, client);
+      fn = this.#open(endpoint, client);
       const device = new VfioUserDevice(
         endpoint,
         name,
@@ -175,11 +176,12 @@ class VfioUserBackend implements ViaBackend {
       this.#dirty.log(device);
       return device;
     } catch (error) {
-      if (home !== null) {
-        home.client.close();
-        if (host.alive) host.do({ kind: "unplug", endpoint: home.endpoint });
-      }
+      this.#devices.delete(endpoint);
+      this.#recipes.delete(endpoint);
+      fn?.close();
+      home?.client.close();
       this.#client.disconnect(endpoint);
+      if (home !== null) this.#unplug(home);
       iommu.removeEndpoint(endpoint);
       throw error;
     }
@@ -198,6 +200,28 @@ class VfioUserBackend implements ViaBackend {
       if (!isUnsupported(error)) throw error;
       throw new Error(`Cannot migrate ${name}: its model has no save() and restore()`);
     }
+    let next: Home;
+    try {
+      next = await this.#takeOver(device, options);
+    } catch (error) {
+      if (old.client.failure === null) {
+        wait(features.setState(RUNNING));
+        wait(this.#client.connect(endpoint, old.client, { descriptors: this.#descriptors }));
+      }
+      throw error;
+    }
+    // The old one must not run again when its client goes.
+    this.#unplug(old);
+    await device.move(next);
+    this.#dirty.log(device);
+    this.#touched = true;
+  }
+
+  /** A new home with all of the device's state, which runs there; it stands still at its old one. */
+  async #takeOver(device: VfioUserDevice, options: MigrateOptions): Promise<Home> {
+    const { endpoint, name, home: old } = device;
+    const { features } = old.client;
+    const wait = <T>(ticket: Ticket<T>): T => old.client.wait(ticket);
     const stream: Uint8Array[] = [];
     const read = (): void => {
       for (;;) {
@@ -228,23 +252,23 @@ class VfioUserBackend implements ViaBackend {
       client.wait(client.features.setState(RESUMING));
       for (const data of stream) client.wait(client.features.writeData(data));
       client.wait(client.features.setState(RUNNING));
+      return { ...next, fn: this.#open(endpoint, client) };
     } catch (error) {
       client.close();
-      host.do({ kind: "unplug", endpoint: next.endpoint });
-      wait(features.setState(RUNNING));
-      wait(this.#client.connect(endpoint, old.client, { descriptors: this.#descriptors }));
+      this.#unplug(next);
       throw new Error(`Cannot migrate ${name}: its new home refuses its state`, { cause: error });
     }
-    // The old one must not run again when its client goes.
-    old.process.do({ kind: "unplug", endpoint: old.endpoint });
-    await device.move({ ...next, fn: this.#open(endpoint, client) });
-    this.#dirty.log(device);
-    this.#touched = true;
   }
 
   async advance(ms: number): Promise<void> {
     const { clock } = this.#parts;
     if (!(ms >= 0)) clock.advance(ms);
+    if (clock.nowNs + ms * 1e6 > Number.MAX_SAFE_INTEGER) {
+      throw new RangeError(
+        `Cannot advance the clock by ${ms} ms: it counts nanoseconds, ${Number.MAX_SAFE_INTEGER} ` +
+          `of them at most`,
+      );
+    }
     this.#settleMaps();
     const late = this.#late;
     for (const host of this.#hosts) host?.do({ kind: "advance", ms });
@@ -303,16 +327,19 @@ class VfioUserBackend implements ViaBackend {
   async close(): Promise<void> {
     this.#closed = true;
     const left: string[] = [];
-    for (const device of this.#devices.values()) device.close();
-    for (const process of this.#hosts) {
-      if (process === undefined || !process.alive) continue;
-      const found = (await process.endMachine()).map((what) => `the server process has ${what}`);
-      process.onHappened = () => {};
-      left.push(...found);
-      // What is left would be found again after the next run.
-      if (found.length > 0) process.kill();
+    try {
+      for (const device of this.#devices.values()) device.close();
+      for (const process of this.#hosts) {
+        if (process === undefined || !process.alive) continue;
+        const found = (await process.endMachine()).map((what) => `the server process has ${what}`);
+        process.onHappened = () => {};
+        left.push(...found);
+        // What is left would be found again after the next run.
+        if (found.length > 0) process.kill();
+      }
+    } finally {
+      this.#memory[Symbol.dispose]();
     }
-    this.#memory[Symbol.dispose]();
     const descriptors = liveDescriptors() - this.#before.descriptors;
     const mappings = liveMappings() - this.#before.mappings;
     const lost = this.#hosts.some((host) => host?.alive === false);
@@ -503,8 +530,18 @@ class VfioUserBackend implements ViaBackend {
     try {
       return { process, endpoint, client: this.#connect(path, name, number) };
     } catch (error) {
-      process.do({ kind: "unplug", endpoint });
+      this.#unplug({ process, endpoint });
       throw error;
+    }
+  }
+
+  /** Takes a device away, unless it has gone with its process. */
+  #unplug({ process, endpoint }: Pick<Home, "process" | "endpoint">): void {
+    if (!process.alive) return;
+    try {
+      process.do({ kind: "unplug", endpoint });
+    } catch (error) {
+      if (process.alive) throw error;
     }
   }
 

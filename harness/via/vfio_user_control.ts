@@ -9,12 +9,18 @@
  * @module
  */
 
+import { join } from "@std/path";
 import * as v from "valibot";
 import type { EndpointFigures } from "../observe/endpoint_figures.ts";
 import { MetricsSchema } from "../run/run_report.ts";
 
 /** What both ends announce: scenarios map more than the 65 535 ranges of the specification's default. */
 export const MAX_DMA_MAPS: number = 2 ** 20;
+
+/** Where a server process whose sockets are in `directory` listens for the harness. */
+export function controlSocket(directory: string): string {
+  return join(directory, "control.sock");
+}
 
 /** What the harness asks for. */
 export type ControlRequest =

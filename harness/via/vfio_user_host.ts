@@ -123,8 +123,6 @@ export class VfioUserHost {
 
   advance(ms: number): void {
     advanceClock(this.#clock, ms, (error) => this.deviceError("a device's timer", error));
-    // What DMA in flight has written is seen, as it is where memory is mapped.
-    this.#machine.memory.writeBack();
   }
 
   inspect(endpoint: number): InspectResult {
@@ -138,7 +136,7 @@ export class VfioUserHost {
   look(): LookResult {
     this.#look ??= new DmaLook(this.#trace, this.#tracing);
     this.#look.end();
-    const events = [...this.#look.events(LOOK_EVENTS)].map(tupleOf);
+    const events = [...this.#look.events()].slice(-LOOK_EVENTS).map(tupleOf);
     this.#look.begin();
     return { ...this.counters(), events };
   }

@@ -4,10 +4,17 @@
  * @module
  */
 
-import { join } from "@std/path";
-import { ChildLines } from "../child/child_lines.ts";
+import { tmpdir } from "node:os";
+import { join, resolve } from "@std/path";
+import { thrownMessage } from "../../core/thrown.ts";
 import { denoArguments, exitName } from "../child/deno_process.ts";
-import { POLLIN, POLLOUT, UnixListener, type UnixStream } from "../../protocols/linux/mod.ts";
+import {
+  connectUnix,
+  LinuxError,
+  POLLIN,
+  POLLOUT,
+  type UnixStream,
+} from "../../protocols/linux/mod.ts";
 import {
   type Pollable,
   PollGroup,
@@ -19,14 +26,13 @@ import { removeDirectory } from "./remove_directory.ts";
 import {
   type ControlReply,
   type ControlRequest,
+  controlSocket,
   type Happened,
   parseReply,
   parseResult,
   type Results,
 } from "./vfio_user_control.ts";
 
-/** Last lines of what a process printed on stderr that are kept. */
-const LINES_KEPT = 20;
 /** Milliseconds that the end of a process whose sockets are closed may take. */
 const END_MS = 5_000;
 
@@ -45,32 +51,13 @@ export async function served<T>(ticket: Ticket<T>): Promise<T> {
   for (;;) {
     if (!ticket.done) group.turn(0);
     if (ticket.done) return ticket.value;
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await moment();
   }
 }
 
-/** Takes one connection. */
-class Arrival implements Pollable {
-  readonly ticket = new Ticket<UnixStream>();
-  readonly #listener: UnixListener;
-  readonly #fds: readonly ReadyFd[];
-
-  constructor(listener: UnixListener) {
-    this.#listener = listener;
-    this.#fds = [{ fd: listener.fd, events: POLLIN }];
-  }
-
-  readyFds(): readonly ReadyFd[] {
-    return this.ticket.done ? [] : this.#fds;
-  }
-
-  poll(): boolean {
-    if (this.ticket.done) return false;
-    const stream = this.#listener.accept({ receiveLimit: MAX_LINE, sendLimit: MAX_LINE });
-    if (typeof stream === "number") return false;
-    this.ticket.settle(stream);
-    return true;
-  }
+/** The event loop at work for a millisecond. */
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** One server process. It outlives machines, and dies with this process. */
@@ -80,12 +67,9 @@ export class ServerProcess implements Pollable {
   /** Gets what each answer brings with it. */
   onHappened: (happened: Happened) => void = ignore;
   readonly #process: Deno.ChildProcess;
-  readonly #status: Promise<Deno.CommandStatus>;
   readonly #lines: JsonLines;
   readonly #fds: { fd: number; events: number }[];
   readonly #pending = new Map<number, Ticket<unknown>>();
-  readonly #tail: string[];
-  readonly #marks: { count: number; wake: () => void };
   #nextId = 0;
   #nextSocket = 0;
   #failure: Error | null = null;
@@ -93,57 +77,45 @@ export class ServerProcess implements Pollable {
   private constructor(
     directory: string,
     process: Deno.ChildProcess,
-    status: Promise<Deno.CommandStatus>,
     stream: UnixStream,
-    output: { readonly tail: string[]; readonly marks: { count: number; wake: () => void } },
   ) {
     this.directory = directory;
     this.#process = process;
-    this.#status = status;
     this.#lines = new JsonLines(stream);
     this.#fds = [{ fd: stream.fd, events: POLLIN }];
-    this.#tail = output.tail;
-    this.#marks = output.marks;
     group.add(this);
   }
 
   /** Starts one, and waits until it listens. @throws {Error} when it ends instead */
   static async start(): Promise<ServerProcess> {
-    const directory = Deno.makeTempDirSync({ prefix: "viaduct-" });
-    try {
-      return await ServerProcess.#startIn(directory);
-    } catch (error) {
-      removeDirectory(directory);
-      throw error;
-    }
-  }
-
-  static async #startIn(directory: string): Promise<ServerProcess> {
-    const nonce = crypto.randomUUID();
-    const path = join(directory, "control.sock");
-    const tail: string[] = [];
-    const marks = { count: 0, wake: ignore };
-    using listener = UnixListener.listen(path);
+    // Its own to make: what ends us while it starts would leave one of ours behind.
+    const directory = resolve(tmpdir(), `viaduct-${crypto.randomUUID().slice(-12)}`);
     const process = new Deno.Command(Deno.execPath(), {
-      args: denoArguments(import.meta.resolve("./vfio_user_server.ts"), [path, nonce]),
+      args: denoArguments(import.meta.resolve("./vfio_user_server.ts"), [directory]),
       stdin: "piped",
       stdout: "null",
-      stderr: "piped",
+      // What a device prints takes no turn of this thread, which may wait for that very device.
+      stderr: "inherit",
       env: { NO_COLOR: "1" },
+      // What a terminal sends to all of a command, as with Ctrl-C, is none of its business: it ends
+      // with us, and then it tidies up.
+      detached: true,
     }).spawn();
-    const printed = forward(process.stderr, nonce, tail, marks);
-    const status = process.status.then(async (status) => {
-      await printed;
-      return status;
-    });
-    const arrival = new Arrival(listener);
-    group.add(arrival);
-    status.then((status) => arrival.ticket.fail(new Error(ended(status, tail))));
+    const over: Deno.CommandStatus[] = [];
+    process.status.then((status) => over.push(status));
     try {
-      const stream = await served(arrival.ticket);
-      return new ServerProcess(directory, process, status, stream, { tail, marks });
-    } finally {
-      group.remove(arrival);
+      for (;;) {
+        const stream = connectTo(controlSocket(directory));
+        if (stream !== null) return new ServerProcess(directory, process, stream);
+        if (over[0] !== undefined) throw new Error(ended(over[0]));
+        group.turn(0);
+        await moment();
+      }
+    } catch (error) {
+      await process.stdin.close().catch(ignore);
+      await process.status;
+      removeDirectory(directory);
+      throw error;
     }
   }
 
@@ -186,22 +158,9 @@ export class ServerProcess implements Pollable {
     return parseResult(request.kind, await served(this.#send(request)));
   }
 
-  /**
-   * Takes the machine down. Resolves once all that was printed until then has been passed on, with
-   * what is left that was not there before. @throws {Error} when the process ends instead
-   */
+  /** Takes the machine down. What is left that was not there before. @throws {Error} when the process ends instead */
   async endMachine(): Promise<readonly string[]> {
-    const { count } = this.#marks;
-    const { left } = await this.askLater({ kind: "end" });
-    let over = false;
-    this.#status.then(() => {
-      over = true;
-      this.#marks.wake();
-    });
-    while (this.#marks.count === count && !over) {
-      await new Promise<void>((resolve) => this.#marks.wake = resolve);
-    }
-    return left;
+    return (await this.askLater({ kind: "end" })).left;
   }
 
   /** Ends it at once. */
@@ -217,19 +176,18 @@ export class ServerProcess implements Pollable {
   /** As {@linkcode kill}, and resolves when it has ended. */
   async end(): Promise<void> {
     this.kill();
-    await this.#process.stdin.close().catch(() => {});
-    await this.#status;
+    await this.#process.status;
   }
 
-  /** How it ended, with the last it said; null while it has not. */
+  /** How it ended; null while it has not. */
   async lost(): Promise<string | null> {
     if (this.#failure === null) return null;
     const why = this.#failure.message;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), END_MS));
-    const status = await Promise.race([this.#status, late]);
+    const status = await Promise.race([this.#process.status, late]);
     clearTimeout(timer);
-    return status === null ? why : ended(status, this.#tail);
+    return status === null ? why : ended(status);
   }
 
   readyFds(): readonly ReadyFd[] {
@@ -270,10 +228,11 @@ export class ServerProcess implements Pollable {
   #send(request: ControlRequest): Ticket<unknown> {
     if (this.#failure !== null) throw this.#failure;
     const id = this.#nextId++;
+    const line = toJson(id, request);
     const ticket = new Ticket<unknown>();
     this.#pending.set(id, ticket);
     try {
-      this.#lines.send({ id, request });
+      this.#lines.sendLine(line);
     } catch (error) {
       this.#end(error instanceof Error ? error.message : String(error));
     }
@@ -297,37 +256,40 @@ export class ServerProcess implements Pollable {
     } catch {
       // It has ended.
     }
+    this.#process.stdin.close().catch(ignore);
     removeDirectory(this.directory);
     for (const ticket of this.#pending.values()) ticket.fail(this.#failure);
     this.#pending.clear();
   }
 }
 
-/** How a process ended, and below that the last it printed. */
-function ended(status: Deno.CommandStatus, tail: readonly string[]): string {
-  const how = exitName(status);
-  return [`The server process of the devices has ended (${how})`, ...tail].join("\n");
+/** A connection to who listens at `path`; null while nobody does. @throws {LinuxError} */
+function connectTo(path: string): UnixStream | null {
+  try {
+    return connectUnix(path, { receiveLimit: MAX_LINE, sendLimit: MAX_LINE });
+  } catch (error) {
+    const isEarly = error instanceof LinuxError &&
+      (error.code === "ENOENT" || error.code === "ECONNREFUSED");
+    if (isEarly) return null;
+    throw error;
+  }
 }
 
-/** Passes on what the process prints, keeps the last lines of it, and counts the marks. */
-async function forward(
-  stderr: ReadableStream<Uint8Array>,
-  nonce: string,
-  tail: string[],
-  marks: { count: number; wake: () => void },
-): Promise<void> {
-  const encoder = new TextEncoder();
-  const lines = new ChildLines(nonce, () => {
-    marks.count++;
-    tail.length = 0;
-    marks.wake();
-  }, (text) => {
-    Deno.stderr.writeSync(encoder.encode(text));
-    tail.push(...text.split("\n").filter((line) => line !== ""));
-    tail.splice(0, Math.max(0, tail.length - LINES_KEPT));
-  });
-  for await (const chunk of stderr) lines.push(chunk);
-  lines.end();
+/** @throws {TypeError} for options of a device that are no JSON */
+function toJson(id: number, request: ControlRequest): string {
+  try {
+    return JSON.stringify({ id, request });
+  } catch (error) {
+    throw new TypeError(
+      `Cannot ${request.kind} a device in another process: its options are to be plain JSON ` +
+        `(${thrownMessage(error)})`,
+      { cause: error },
+    );
+  }
+}
+
+function ended(status: Deno.CommandStatus): string {
+  return `The server process of the devices has ended (${exitName(status)})`;
 }
 
 /** The processes of this process: each is used for one run after the other. */

@@ -1,7 +1,7 @@
 /**
  * The process that devices live in via `vfio-user`: started by a process that runs scenarios,
- * serves one machine after the other, and ends with it. Arguments: the path of the control
- * socket, and the nonce that ends a run's output.
+ * serves one machine after the other, and ends with it. Its argument is the directory of its
+ * sockets, which it makes, and which goes with it.
  *
  * One loop has all sockets, the control socket as well as those of the devices. It waits in
  * the kernel and not in the event loop, so what needs that, importing a device's module and
@@ -10,15 +10,14 @@
  * @module
  */
 
-import { dirname } from "@std/path";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import {
-  connectUnix,
   liveDescriptors,
   liveMappings,
   POLLIN,
   POLLOUT,
   Reactor,
+  UnixListener,
   type UnixStream,
 } from "../../protocols/linux/mod.ts";
 import { thrownName } from "../../core/thrown.ts";
@@ -27,14 +26,16 @@ import { JsonLines, MAX_LINE } from "./json_lines.ts";
 import { memoryFiles } from "./memory_files.ts";
 import { removeDirectory } from "./remove_directory.ts";
 import {
+  type ControlMessage,
   type ControlReply,
   type ControlRequest,
+  controlSocket,
   type Happened,
   parseRequest,
 } from "./vfio_user_control.ts";
 import { VfioUserHost } from "./vfio_user_host.ts";
 
-const [controlPath = "", nonce = ""] = Deno.args;
+const [directory = ""] = Deno.args;
 const NOTHING: Happened = {
   faults: [],
   errors: [],
@@ -49,8 +50,8 @@ const reactor = new Reactor({
     host.deviceError("the server", error);
   },
 });
-const control = new JsonLines(connect());
 let host: VfioUserHost | null = null;
+const control = new JsonLines(arrival());
 /** What was open when the machine was made. */
 let before = openNow();
 /** What has to be done outside the loop. */
@@ -66,26 +67,47 @@ function openNow(): OpenNow {
   return { descriptors: liveDescriptors(), mappings: liveMappings(), files: memoryFiles() };
 }
 
-function connect(): UnixStream {
+/** Makes the directory, listens in it, and gives the harness's connection. */
+function arrival(): UnixStream {
   try {
-    return connectUnix(controlPath, { receiveLimit: MAX_LINE, sendLimit: MAX_LINE });
+    Deno.mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    complain(error);
+    Deno.exit(1);
+  }
+  // Not before: what it removes, nobody makes after it.
+  new Worker(import.meta.resolve("./vfio_user_watch.ts"), { type: "module", name: directory });
+  try {
+    using listener = UnixListener.listen(controlSocket(directory));
+    let arrived: UnixStream | null = null;
+    const registration = reactor.add(listener.fd, POLLIN, () => {
+      const stream = listener.accept({ receiveLimit: MAX_LINE, sendLimit: MAX_LINE });
+      if (typeof stream !== "number") arrived = stream;
+    });
+    while (arrived === null) reactor.turn();
+    registration.remove();
+    return arrived;
   } catch (error) {
     fail(error);
   }
 }
 
-function fail(error: unknown): never {
+function complain(error: unknown): void {
   try {
     Deno.stderr.writeSync(new TextEncoder().encode(`${describeError(error)}\n`));
   } catch {
     // Nobody reads it any more: that is why.
   }
+}
+
+function fail(error: unknown): never {
+  complain(error);
   leave(1);
 }
 
 /** The harness is gone, or says what cannot be understood. */
 function leave(code: number): never {
-  removeDirectory(dirname(controlPath));
+  removeDirectory(directory);
   Deno.exit(code);
 }
 
@@ -153,7 +175,6 @@ function execute(request: ControlRequest): unknown | (() => Promise<unknown>) {
     case "end": {
       machine().end();
       const left = [...machine().left(), ...leaks()];
-      Deno.stderr.writeSync(new TextEncoder().encode(`\n${nonce} end\n`));
       return { left };
     }
   }
@@ -172,7 +193,13 @@ function leaks(): string[] {
 }
 
 function answer(id: number, outcome: Pick<ControlReply, "result" | "error">): void {
-  control.send({ id, ...outcome, ...host?.happened() ?? NOTHING });
+  const happened = host?.happened() ?? NOTHING;
+  try {
+    control.send({ id, ...outcome, ...happened });
+  } catch (error) {
+    // What a model says of itself may be no JSON, or too much of it.
+    control.send({ id, ...failure(error), ...happened });
+  }
   watch();
 }
 
@@ -181,7 +208,13 @@ function failure(error: unknown): Pick<ControlReply, "error"> {
 }
 
 function take(line: string): void {
-  const { id, request } = parseRequest(line);
+  let message: ControlMessage;
+  try {
+    message = parseRequest(line);
+  } catch (error) {
+    fail(error);
+  }
+  const { id, request } = message;
   let result: unknown;
   try {
     result = execute(request);
@@ -233,11 +266,6 @@ for (const method of ["log", "info", "debug", "dir", "table"] as const) {
   // deno-lint-ignore no-console
   console[method] = console.error.bind(console);
 }
-
-new Worker(import.meta.resolve("./vfio_user_watch.ts"), {
-  type: "module",
-  name: dirname(controlPath),
-});
 
 for (;;) {
   while (outside.length === 0) reactor.turn();

@@ -18,7 +18,7 @@ import {
   vendorExtendedCapability,
 } from "../../devices/pci/capabilities.ts";
 import type { MessageRouter } from "../../devices/pci/interrupts.ts";
-import type { BarLayout } from "../../devices/pci/pci_device.ts";
+import type { BarLayout, DeviceState, PciHost } from "../../devices/pci/pci_device.ts";
 import type { PciFunction } from "../../devices/pci/pci_function.ts";
 import * as spec from "../../devices/pci/spec.ts";
 import { FakeDevice, host, hostDevice } from "../../devices/pci/_test_fakes.ts";
@@ -459,6 +459,152 @@ Deno.test("PciFunction answers for a device that throws, and reports it", () => 
   assertEquals(fn.errorCount, 7);
 });
 
+/** A device whose every method is `async`, as far as the types let it be and beyond, and fails. */
+class Async extends FakeDevice {
+  constructor() {
+    super({
+      type: "later",
+      bars: [{ index: 0, size: 0x1000, kind: "mmio32", shared: { offset: 0, length: 0x1000 } }, {
+        index: 1,
+        size: 0x1000,
+        kind: "mmio32",
+      }],
+      capabilities: [
+        vendorCapability(new Uint8Array(1), {
+          observer: {
+            placed: () => this.later("placed"),
+            reading: () => this.later("reading"),
+            written: () => this.later("written"),
+          },
+        }),
+      ],
+    });
+  }
+
+  // deno-lint-ignore require-await
+  async later(what: string): Promise<never> {
+    throw new Error(what);
+  }
+
+  override async attach(host: PciHost): Promise<void> {
+    super.attach(host);
+    await this.later("attach");
+  }
+  share = () => this.later("share");
+  override barRead = () => this.later("barRead") as unknown as number;
+  override barWrite = () => this.later("barWrite");
+  barRead64 = () => this.later("barRead64") as unknown as bigint;
+  barWrite64 = () => this.later("barWrite64");
+  override reset = () => this.later("reset");
+  override inspect = () => this.later("inspect") as unknown as Record<string, unknown>;
+  pause = () => this.later("pause");
+  resume = () => this.later("resume");
+  save = () => this.later("save") as unknown as DeviceState;
+  restore = () => this.later("restore") as unknown as string;
+}
+
+Deno.test("PciFunction reports a device for each promise that it gives, and for what it is rejected with", async () => {
+  const { fn, device, clock, errors } = hostDevice(new Async());
+  command(fn, MEMORY | MASTER);
+  const seen: string[] = [];
+  /** What `body` is reported for at once, and then, where no value was due, for the rejection. */
+  const reported = async (body: () => unknown, rejections = true): Promise<unknown> => {
+    const result = body();
+    const now = errors.splice(0);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const later = errors.splice(0);
+    for (const { message } of now) {
+      assert(message.includes(": the model returned a promise instead of "), message);
+    }
+    if (!rejections) {
+      seen.push(...now.map(({ operation }) => operation.method));
+      assertEquals(later, []);
+      return result;
+    }
+    assertEquals(later.map(({ operation }) => operation), now.map(({ operation }) => operation));
+    for (const { cause, operation, message } of later) {
+      seen.push(`${operation.method} ${(cause as Error).message}`);
+      assert(message.endsWith(`the model threw: ${(cause as Error).message}`), message);
+    }
+    return result;
+  };
+  await reported(() => {});
+  assertEquals(seen.splice(0), ["config placed", "share share", "attach attach"]);
+  assertEquals(await reported(() => fn.barRead(1, 8, 2), false), 0xffff);
+  assertEquals(await reported(() => fn.barRead64(1, 8), false), 0xffff_ffff_ffff_ffffn);
+  await reported(() => fn.barWrite(1, 8, 4, 1));
+  await reported(() => fn.barWrite64(1, 8, 1n));
+  const shown = await reported(() => fn.inspect(), false) as { device: unknown };
+  assertEquals(shown.device, null);
+  await reported(() => fn.pause());
+  assertEquals(await reported(() => fn.save(), false), null);
+  const snapshot = { config: fn.config.snapshot(), msix: new Uint8Array(0), state: null };
+  assertEquals(
+    await reported(() => fn.restore(snapshot), false),
+    "the model does not say what is wrong",
+  );
+  await reported(() => fn.resume());
+  await reported(() => fn.configRead(0x42, 1));
+  await reported(() => fn.configWrite(0x42, 1, 0));
+  device.host.clock.defer(1, () => device.later("timer"));
+  await reported(() => clock.runAll());
+  const pin = device.host.memory.pin(0 as Iova, 1, 1);
+  assert(typeof pin !== "number");
+  pin.onRevoke = () => device.later("onRevoke");
+  await reported(() => command(fn, MEMORY));
+  pin.release();
+  await reported(() => fn.reset());
+  assertEquals(seen, [
+    "barRead",
+    "barRead",
+    "barWrite barWrite",
+    "barWrite barWrite64",
+    "inspect",
+    "pause pause",
+    "save",
+    "restore",
+    "resume resume",
+    "config reading",
+    "config written",
+    "timer timer",
+    "revoke onRevoke",
+    "reset reset",
+  ]);
+  assertEquals(fn.errorCount, 2 * (3 + seen.length) - 5);
+});
+
+Deno.test("PciFunction reports a promise that is never settled at once, and says what was asked for", () => {
+  class Waiting extends FakeDevice {
+    override barWrite(): Promise<void> {
+      return new Promise(() => {});
+    }
+  }
+  const { fn, errors } = hostDevice(new Waiting({ type: "later" }));
+  command(fn, MEMORY);
+  fn.barWrite(0, 8, 4, 0x55);
+  assertEquals(errors.map(({ message }) => message), [
+    "Cannot write 0x55 to 4 bytes at BAR 0 offset 0x8 of later: the model returned a promise instead of being done",
+  ]);
+});
+
+Deno.test("PciFunction takes whatever else a method returns that has nothing to say", () => {
+  for (const value of [0, 1n, "text", null, {}, () => {}, { then: () => {} }]) {
+    class Talking extends FakeDevice {
+      override barWrite(): void {
+        return value as unknown as void;
+      }
+      override reset(): void {
+        return value as unknown as void;
+      }
+    }
+    const { fn, errors } = hostDevice(new Talking());
+    command(fn, MEMORY);
+    fn.barWrite(0, 8, 4, 1);
+    fn.reset();
+    assertEquals(errors, []);
+  }
+});
+
 Deno.test("PciFunction.barRead() cuts what a device returns to the width asked for", () => {
   const { fn, device } = host();
   command(fn, MEMORY);
@@ -527,6 +673,23 @@ Deno.test("PCI 3.0, 6.2.2: clearing Bus Master Enable, and reset, ask DMA in fli
   }
 });
 
+Deno.test("PciFunction passes on what a device says that it wrote to a pin, and the answer", () => {
+  const { fn, device, memory } = host();
+  command(fn, MASTER);
+  const told: [number, number][] = [];
+  const { pin: pinned } = memory;
+  memory.pin = (...args) => {
+    const pin = pinned.apply(memory, args);
+    if (typeof pin === "number") return pin;
+    return { ...pin, wrote: (...bytes) => (told.push(bytes), Fault.NO_MEMORY) };
+  };
+  const pin = device.host.memory.pin(0 as Iova, 64, 2);
+  assert(typeof pin !== "number");
+  // What it wrote before it was asked to stop, it wrote.
+  command(fn, 0);
+  assertEquals([pin.revoked, pin.wrote(3, 5), told], [true, Fault.NO_MEMORY, [[3, 5]]]);
+});
+
 Deno.test("PCI 3.0, 6.8: messages are memory writes and need Bus Master Enable", () => {
   for (const msix of [false, true]) {
     const { fn, device, sink } = withMessages(msix ? "msix" : "msi");
@@ -559,6 +722,14 @@ Deno.test("PCI 3.0, 6.2.3: Interrupt Status shows the level whatever Interrupt D
   device.host.interrupts.setIntx(true);
   fn.configWrite(spec.PCI_STATUS, 2, 0xffff);
   assertEquals(pending(), true, "read-only");
+});
+
+Deno.test("PCI 3.0, 6.2.3: Interrupt Status is clear after a reset, whatever the device does on the way", () => {
+  const { fn, device } = host({ interrupts: { pin: 1 } });
+  device.reset = () => device.host.interrupts.setIntx(true);
+  fn.reset();
+  assertEquals(fn.configRead(spec.PCI_STATUS, 2) & spec.PCI_STATUS_INTERRUPT, 0);
+  assertEquals(fn.intxAsserted, false);
 });
 
 Deno.test("PCI 3.0, 6.2.4: a function without a pin asserts nothing", () => {

@@ -173,6 +173,28 @@ for (const via of VIAS) {
     });
   }
 
+  /** Way, and what the device is named for. */
+  const LATE: readonly (readonly [string, string, readonly string[]])[] = [
+    ["writes late", "write 0x1 to 4 bytes at BAR 0 offset 0x1c of", ["threw: written too late"]],
+    ["never ends a write", "write 0x1 to 4 bytes at BAR 0 offset 0x20 of", []],
+    ["resets late", "reset", ["threw: reset too late"]],
+    ["times late", "run deferred work of", ["threw: timed too late"]],
+  ];
+  for (const [way, operation, then] of LATE) {
+    Deno.test(`a device that ${way}, by a promise, fails its run via ${via}, and is named`, async () => {
+      const { runs: [report] } = await misbehaved(way);
+      assertEquals(report!.status, "failed");
+      const errors = report!.errors ?? [];
+      for (const [index, said] of ["returned a promise instead of being done", ...then].entries()) {
+        assertStringIncludes(
+          errors[index] ?? "",
+          `Device misbehaved at 00:01.0 failed: DeviceError: Cannot ${operation} misbehaved: the model ${said}`,
+        );
+      }
+      assertEquals(errors.length, 1 + then.length, errors.join("\n"));
+    });
+  }
+
   Deno.test(`a device that cannot be made fails its run via ${via}`, async () => {
     const { runs: [report] } = await misbehaved("refuses");
     assertStringIncludes(report!.reason!, "RangeError: I will not be made");
@@ -195,6 +217,19 @@ for (const via of VIAS) {
     assertEquals(report!.output?.trim(), "I am a device");
   });
 
+  Deno.test(`a device that prints more than a pipe holds in one access goes on via ${via}`, async () => {
+    const { runs: [report] } = await misbehaved("chatters");
+    assertEquals(report!.status, "passed", report!.reason);
+    assertMatch(report!.output!, /and on 2999\n*$/);
+  });
+
+  Deno.test(`a device that cannot migrate goes on where it is via ${via}`, async () => {
+    const args = [...fixtures("moves_in_vain"), "--via", via, "--variant", "none"];
+    const { runs: [report] } = await run(args);
+    assertEquals(report!.status, "passed", JSON.stringify(report, null, 2));
+    assertEquals(report!.checks.length, 6);
+  });
+
   Deno.test(`a rejection that a device does not catch fails its run via ${via}`, async () => {
     const { runs: [report] } = await misbehaved("rejects");
     assertEquals(report!.status, "failed");
@@ -211,6 +246,12 @@ Deno.test("--via vfio-user fails a run after which its server process has a memo
     report!.reason!,
     /Something is left behind: the server process has \d+ descriptors in use, \d+ before; .*1 memory files open, 0 before/,
   );
+});
+
+Deno.test("--via vfio-user refuses what cannot be sent or made, leaves nothing of it, and goes on", async () => {
+  const { runs: [report] } = await run([...fixtures("errs"), "--variant", "none"]);
+  assertEquals(report!.status, "passed", JSON.stringify(report, null, 2));
+  assertEquals(report!.checks.length, 8);
 });
 
 Deno.test("--via vfio-user refuses what would wait behind an unmap for ever, and says what to do", async () => {

@@ -2,12 +2,16 @@ import { defineDevice, type PciDevice, type PciHost } from "../../../devices/pci
 import { scenario } from "../../../harness/scenario.ts";
 import { createSharedMemory } from "../../../protocols/linux/mod.ts";
 
-/** A device that prints, throws, rejects and leaks, by the register that is read. */
+/** A device that prints, throws, rejects and leaks, by the register that is read or written. */
 class Misbehaved implements PciDevice {
   readonly type = "misbehaved";
   readonly ident = { vendorId: 0x1234, deviceId: 0x0bad, revisionId: 1, classCode: 0xff_0000 };
   readonly bars = [{ index: 0, size: 4096, kind: "mmio32" } as const];
-  attach(_host: PciHost): void {}
+  #host: PciHost | null = null;
+  #armed = false;
+  attach(host: PciHost): void {
+    this.#host = host;
+  }
   barRead(_bar: number, offset: number): number {
     switch (offset) {
       case 0x0:
@@ -32,11 +36,33 @@ class Misbehaved implements PciDevice {
         return undefined as unknown as number;
       case 0x18:
         return Promise.reject(new Error("too late")) as unknown as number;
+      case 0x1c:
+        // More than any pipe holds, with nobody to read it before the access is done.
+        // deno-lint-ignore no-console -- this is what it does wrong
+        for (let line = 0; line < 3000; line++) console.log(`${"and on ".repeat(20)}${line}`);
+        break;
     }
     return offset;
   }
-  barWrite(): void {}
-  reset(): void {}
+  barWrite(_bar: number, offset: number): void | Promise<void> {
+    switch (offset) {
+      case 0x1c:
+        return Promise.reject(new Error("written too late"));
+      case 0x20:
+        return new Promise(() => {});
+      case 0x24:
+        this.#armed = true;
+        break;
+      case 0x28:
+        this.#host?.clock.defer(1, () => Promise.reject(new Error("timed too late")));
+        break;
+    }
+  }
+  reset(): void | Promise<void> {
+    const armed = this.#armed;
+    this.#armed = false;
+    if (armed) return Promise.reject(new Error("reset too late"));
+  }
   inspect(): Record<string, unknown> {
     throw new Error("look elsewhere");
   }
@@ -62,6 +88,14 @@ const WAYS: Readonly<Record<string, number>> = {
   hides: 0x10,
   nothing: 0x14,
   promises: 0x18,
+  chatters: 0x1c,
+};
+/** Those that write. */
+const WRITES: Readonly<Record<string, number>> = {
+  "writes late": 0x1c,
+  "never ends a write": 0x20,
+  "resets late": 0x24,
+  "times late": 0x28,
 };
 
 export default scenario("misbehaves", {
@@ -71,6 +105,10 @@ export default scenario("misbehaves", {
   const way = Deno.env.get("WAY") ?? "";
   const refuse = way === "refuses" ? "openly" : way === "shuns" ? "secretly" : undefined;
   const { target } = await t.plug(misbehaved, refuse === undefined ? {} : { refuse });
-  if (way === "inspect") await target.inspect();
+  if (WRITES[way] !== undefined) {
+    await target.barWrite(0, WRITES[way], 4, 1);
+    if (way === "times late") await t.clock.advance(1);
+    if (way === "resets late") await target.reset();
+  } else if (way === "inspect") await target.inspect();
   else t.log(`read ${await target.barRead(0, WAYS[way]!, 4)}`);
 });
