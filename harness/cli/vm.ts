@@ -9,7 +9,7 @@ import { ServerObservation } from "../observe/server_observation.ts";
 import { GuestError } from "../vm/guest.ts";
 import { PCI_AGENT } from "../vm/image/programs.ts";
 import { TerminalListener } from "../vm/fetch/terminal_listener.ts";
-import { OwnFolder } from "../vm/own_folder.ts";
+import { OwnFolder } from "../folder/own_folder.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { Vm } from "../vm/vm.ts";
 import { VmError } from "../vm/vm_error.ts";

@@ -136,7 +136,7 @@ export class VfioUserHost {
   look(): LookResult {
     this.#look ??= new DmaLook(this.#trace, this.#tracing);
     this.#look.end();
-    const events = [...this.#look.events()].slice(-LOOK_EVENTS).map(tupleOf);
+    const events = [...this.#look.events(LOOK_EVENTS)].map(tupleOf);
     this.#look.begin();
     return { ...this.counters(), events };
   }

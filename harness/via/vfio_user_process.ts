@@ -22,7 +22,7 @@ import {
   Ticket,
 } from "../../protocols/vfio_user/client/mod.ts";
 import { JsonLines, MAX_LINE } from "./json_lines.ts";
-import { removeDirectory } from "./remove_directory.ts";
+import { removeDirectory } from "../folder/remove_directory.ts";
 import {
   type ControlReply,
   type ControlRequest,

@@ -24,7 +24,7 @@ import { thrownName } from "../../core/thrown.ts";
 import { describeBriefly, describeError } from "../run/describe_error.ts";
 import { JsonLines, MAX_LINE } from "./json_lines.ts";
 import { memoryFiles } from "./memory_files.ts";
-import { removeDirectory } from "./remove_directory.ts";
+import { removeDirectory } from "../folder/remove_directory.ts";
 import {
   type ControlMessage,
   type ControlReply,

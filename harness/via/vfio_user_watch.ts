@@ -6,6 +6,6 @@
  */
 
 import { readUntilParentEnds } from "../child/parent_input.ts";
-import { removeDirectory } from "./remove_directory.ts";
+import { removeDirectory } from "../folder/remove_directory.ts";
 
 readUntilParentEnds(() => {}, () => removeDirectory(self.name));
