@@ -109,7 +109,7 @@ export async function watched(
     await observation.told();
   } finally {
     observation.close();
-    observer.close();
+    await observer.close();
     teller.close();
   }
   return heard;

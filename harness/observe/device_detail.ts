@@ -15,8 +15,8 @@ const CONFIG_SIZE = 256;
 const MAX_ROWS = 64;
 /** Capabilities that are followed: a list that a guest's write bent must not go on for ever. */
 const MAX_CAPABILITIES = 48;
-/** Characters of `inspect()` beyond which it is left out. */
-const MAX_INSPECT = 256 * 1024;
+/** Characters of `inspect()`, as JSON, beyond which it is left out. */
+export const MAX_INSPECT: number = 256 * 1024;
 
 /** What a device model says of itself, where the model is at hand. */
 export interface DeviceShape {

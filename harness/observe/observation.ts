@@ -17,7 +17,8 @@ export interface ObserveRequest {
 
 /**
  * IOVA, GPA, bytes, access, scenario time in ns when it was made (-1 unknown), and how many sampled
- * accesses of devices went through it (-1 not counted; see `mapping_notes.ts`).
+ * accesses of devices went through it (-1 not counted; see `mapping_notes.ts`). Where a client of a
+ * device server made it, GPA is an address of the server's own: see `server_watch.ts`.
  */
 export type MappingTuple = readonly [number, number, number, number, number, number];
 /** Numbers of a {@linkcode MappingTuple}. */

@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { MAX_INSPECT } from "./device_detail.ts";
 import {
   type Answer,
   type DeviceDetail,
@@ -55,6 +56,11 @@ const AroundSchema = v.strictObject({
   answerer: v.exactOptional(v.picklist(["hot-range", "page-cache", "tree"])),
 });
 
+/** Whether it is no more than a run would tell: it is kept. */
+function isShort(inspect: unknown): boolean {
+  return JSON.stringify(inspect).length <= MAX_INSPECT;
+}
+
 const DetailSchema: v.GenericSchema<DeviceDetail> = v.strictObject({
   endpoint: id,
   config: v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{2}){256}$/)),
@@ -84,7 +90,9 @@ const DetailSchema: v.GenericSchema<DeviceDetail> = v.strictObject({
       v.maxLength(64),
     ),
   })),
-  inspect: v.nullable(v.record(v.string(), v.unknown())),
+  inspect: v.nullable(
+    v.pipe(v.record(v.string(), v.unknown()), v.check((inspect) => isShort(inspect))),
+  ),
 });
 
 const AnswerSchema: v.GenericSchema<Answer> = v.variant("kind", [

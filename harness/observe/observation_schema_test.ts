@@ -30,6 +30,13 @@ const REPORT = {
   faultsLost: 0,
   totals: [1, 2, 3, 4, 5, 6, 7, 8],
 };
+const DETAIL = {
+  endpoint: 8,
+  config: "00".repeat(256),
+  bars: [],
+  msix: null,
+  inspect: { busy: false, deep: [[[1]]] },
+};
 
 Deno.test("parseObserved() takes what a run tells", () => {
   assertEquals(SAMPLE.events[0]!.length, EVENT_FIELDS);
@@ -41,6 +48,8 @@ Deno.test("parseObserved() takes what a run tells", () => {
     { kind: "answer", query: 0, answer: null },
     { kind: "answer", query: 1, answer: { kind: "mappings", mappings: [[0, 0, 1, 3, -1, -1]] } },
     { kind: "left-mappings", domain: 1, mappings: [[0, 0, 1, 3, 7, 3]] },
+    { kind: "left-detail", detail: DETAIL },
+    { kind: "left-detail", detail: { ...DETAIL, inspect: { text: "x".repeat(200_000) } } },
     { kind: "left" },
   ];
   for (const line of lines) assertEquals<unknown>(parseObserved(JSON.stringify(line)), line);
@@ -62,6 +71,10 @@ Deno.test("parseObserved() refuses what no run would tell", async (t) => {
     ["a long name", {
       ...REPORT,
       endpoints: [{ ...REPORT.endpoints[0], device: "x".repeat(201) }],
+    }],
+    ["a device that says too much of itself", {
+      kind: "left-detail",
+      detail: { ...DETAIL, inspect: { text: "x".repeat(256 * 1024) } },
     }],
     ["a fault beside no mapping", {
       ...REPORT,

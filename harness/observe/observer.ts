@@ -5,6 +5,7 @@
  */
 
 import { join } from "@std/path";
+import { OwnFolder } from "../folder/own_folder.ts";
 import { linesOf } from "./connection_lines.ts";
 import type { Answer, Ask, Observed, ObserveRequest } from "./observation.ts";
 import { parseObserved } from "./observation_schema.ts";
@@ -21,6 +22,8 @@ const LAST_MS = 5000;
 const FIRST_MS = 500;
 /** Milliseconds for the first line of a connection. */
 const HELLO_MS = 5000;
+/** Milliseconds after a connection that could not be taken. */
+const ACCEPT_AGAIN_MS = 100;
 
 /** Gets what a run tells. */
 export interface ObservationListener {
@@ -46,20 +49,29 @@ export interface Observation {
 
 /** See the module. */
 export class Observer {
-  readonly #folder: string;
+  readonly #folder: OwnFolder;
   readonly #listener: Deno.Listener;
   readonly #watched = new Map<string, Watched>();
   readonly #path: string;
   readonly #connections = new Set<Deno.Conn>();
+  #closed = false;
 
-  /** Listens. @throws {Error} when no folder can be made */
+  /**
+   * Listens. The folder goes with this process, however that ends.
+   * @throws {Error} when no folder can be made, or its path is too long for a socket
+   */
   constructor() {
-    this.#folder = Deno.makeTempDirSync({ prefix: "viaduct-" });
-    // The folder is the user's alone, and so is what is in it.
-    Deno.chmodSync(this.#folder, 0o700);
-    this.#path = join(this.#folder, "observe.sock");
-    this.#listener = Deno.listen({ transport: "unix", path: this.#path });
-    this.#accept().catch(() => {});
+    this.#folder = new OwnFolder("viaduct-");
+    try {
+      // The folder is the user's alone, and so is what is in it.
+      Deno.chmodSync(this.#folder.path, 0o700);
+      this.#path = join(this.#folder.path, "observe.sock");
+      this.#listener = Deno.listen({ transport: "unix", path: this.#path });
+    } catch (error) {
+      this.#folder.close().catch(() => {});
+      throw error;
+    }
+    this.#accept();
   }
 
   /** Begins to watch a run that is yet to be started with the request. */
@@ -78,21 +90,25 @@ export class Observer {
     };
   }
 
-  /** Stops listening, and takes the folder away. */
-  close(): void {
+  /** Stops listening, and takes the folder away. Resolves when nothing watches that any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
     this.#listener.close();
     for (const watched of this.#watched.values()) watched.close();
     this.#watched.clear();
     for (const connection of this.#connections) closeQuietly(connection);
-    try {
-      Deno.removeSync(this.#folder, { recursive: true });
-    } catch {
-      // Somebody has cleaned up already.
-    }
+    await this.#folder.close();
   }
 
   async #accept(): Promise<void> {
-    for await (const connection of this.#listener) {
+    for (;;) {
+      const connection = await this.#listener.accept().catch(() => null);
+      if (connection === null) {
+        if (this.#closed) return;
+        // Descriptors may be short for a moment: runs that are yet to come want to be watched as well.
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_AGAIN_MS));
+        continue;
+      }
       this.#connections.add(connection);
       this.#serve(connection).catch(() => {}).finally(() => {
         this.#connections.delete(connection);

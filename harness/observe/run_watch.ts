@@ -19,7 +19,7 @@ import type { DeviceShape } from "./device_detail.ts";
 import { domainReports } from "./domain_report.ts";
 import { ElsewhereSight } from "./elsewhere_sight.ts";
 import { endpointReport, MAX_ENDPOINTS } from "./endpoint_report.ts";
-import { FaultRows, type SeenFault } from "./fault_rows.ts";
+import { FaultRows, type SeenFault, tellable } from "./fault_rows.ts";
 import { HeatSamples } from "./heat.ts";
 import { tellWhatIsLeft } from "./left_behind.ts";
 import { LocalSight } from "./local_sight.ts";
@@ -262,9 +262,10 @@ export class RunWatch {
     return this.#known.get(endpoint)?.domain ?? null;
   }
 
-  #fault(fault: SeenFault): void {
+  #fault(seen: SeenFault): void {
     // Devices elsewhere may have more to say while they are taken down.
     if (this.#watched === null) return;
+    const fault = tellable(seen);
     const { endpoint, timeNs, pasid, iova, reason, access } = fault;
     const domain = this.#domainOf(endpoint);
     this.#faults.add(fault, domain, this.#watched.notes);

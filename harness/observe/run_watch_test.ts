@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { Access, Fault, type Gpa, type Iova } from "../../core/address.ts";
+import { Access, Fault, type Gpa, type Iova, MAX_ADDRESS } from "../../core/address.ts";
 import { edu } from "../../devices/edu/mod.ts";
 import { METRIC_NAMES } from "../run/run_report.ts";
 import { watched } from "./_test_watch.ts";
@@ -53,6 +53,29 @@ Deno.test("RunWatch tells what changed: map, unmap, attach, detach and faults, e
     [8, 0x1000, Fault.UNMAPPED, Access.READ],
   ]);
   assertEquals(events.map(([sequence]) => sequence), events.map((_, at) => at));
+});
+
+Deno.test("RunWatch tells faults at what is no address, and all that comes after them", async () => {
+  const last = MAX_ADDRESS - 0xfff;
+  const heard = await watched(async (t, _heard, _observation, iommu) => {
+    const device = await t.plug(edu, {});
+    const { memory } = iommu.endpoint(device.endpoint);
+    await t.iommu.map(device.domain!, last as Iova, 0x2000 as Gpa, 4096, Access.READ_WRITE);
+    // The second page is behind the last address.
+    memory.write((MAX_ADDRESS - 63) as Iova, new Uint8Array(128));
+    for (const wrong of [2 ** 60, Infinity, NaN, -1, 0.5]) memory.readU8(wrong as Iova);
+  });
+  const told = heard.of("report").flatMap(({ faults }) => faults);
+  assertEquals(told.map((row) => row[4]), [MAX_ADDRESS, MAX_ADDRESS, MAX_ADDRESS, 0, 0, 0]);
+  assertEquals(told.map((row) => row.slice(8, 10)), [
+    [1, last],
+    [1, last],
+    [1, last],
+    [3, last],
+    [3, last],
+    [3, last],
+  ]);
+  assertEquals(heard.messages.at(-1)?.kind, "left");
 });
 
 Deno.test("RunWatch tells each fault once, with the mapping nearest to it, also more than a log holds", async () => {

@@ -22,7 +22,7 @@ import { Board } from "./board.ts";
 import { DmaLook, LOOK_CAPACITY } from "./dma_look.ts";
 import { domainReports } from "./domain_report.ts";
 import { endpointReport, MAX_ENDPOINTS } from "./endpoint_report.ts";
-import { FaultRows, type SeenFault } from "./fault_rows.ts";
+import { FaultRows, type SeenFault, tellable } from "./fault_rows.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { HeatSamples } from "./heat.ts";
 import { LocalFaults } from "./local_faults.ts";
@@ -57,11 +57,14 @@ const KIND = {
   FAULT: TIMELINE_KINDS.indexOf("fault"),
 } as const;
 
-/** What mappings of clients lead to: see `ServerMemory`. */
+/**
+ * What mappings of clients lead to: see `ServerMemory`. A client names no guest addresses, so what a
+ * mapping leads to is an address of the server's own.
+ */
 const REGIONS: readonly RegionReport[] = [
-  { name: "files of clients", start: 0, length: FAR, readOnly: false, dirtyBytes: null },
+  { name: "window on a client's file", start: 0, length: FAR, readOnly: false, dirtyBytes: null },
   {
-    name: "reached by messages",
+    name: "window reached by messages",
     start: FAR,
     length: MAX_ADDRESS + 1 - FAR,
     readOnly: false,
@@ -291,7 +294,8 @@ export class ServerWatch {
     }
   }
 
-  #addFault(fault: SeenFault): void {
+  #addFault(seen: SeenFault): void {
+    const fault = tellable(seen);
     const { iommu } = this.#machine!;
     const { domain } = iommu.endpoint(fault.endpoint);
     this.#rows.add(fault, domain, this.#notes!);

@@ -29,6 +29,8 @@ const MAX_QUESTION = 4096;
 /** Milliseconds that a sample waits for what other processes count. */
 const LIVE_MS = 50;
 
+type Report = Omit<Extract<ToTeller, { kind: "report" }>, "faults">;
+
 /** Where an endpoint is counted in another process. */
 interface Place {
   readonly live: LiveCounters;
@@ -59,6 +61,8 @@ class Telling {
   #closing = false;
   #seen = 0;
   #faultsLost = 0;
+  /** The last report, without its faults, when it was left out. */
+  #unsaid: Report | null = null;
 
   constructor(
     open: Extract<ToTeller, { kind: "open" }>,
@@ -93,9 +97,8 @@ class Telling {
         const rows = rowsOf(faults, FAULT_FIELDS);
         if (this.#queued > BACKLOG) {
           this.#faultsLost += rows.length;
-          break;
-        }
-        this.#say({ ...rest, faults: rows, faultsLost: rest.faultsLost + this.#faultsLost });
+          this.#unsaid = rest;
+        } else this.#report(rest, rows);
         break;
       }
       case "left-mappings":
@@ -106,6 +109,8 @@ class Telling {
         });
         break;
       case "close":
+        // However much waits: the last numbers are those of the run's own report.
+        if (this.#unsaid !== null) this.#report(this.#unsaid, []);
         this.#sample();
         this.#say({ kind: "left" });
         this.#closing = true;
@@ -133,7 +138,8 @@ class Telling {
       await Promise.all([...this.#live.values()].map((live) => live.refresh(LIVE_MS)));
       this.#refreshing = false;
     }
-    if (!this.#closing) this.#sample();
+    // What was told before may not have been taken yet.
+    if (!this.#closing && this.#queued <= BACKLOG) this.#sample();
   }
 
   /** Counters only grow: of two that count the same the larger is the newer. */
@@ -149,8 +155,7 @@ class Telling {
   }
 
   #sample(): void {
-    // Nobody is there to be told, or what was told before has not been taken yet.
-    if (this.#gone || this.#queued > BACKLOG) return;
+    if (this.#gone) return;
     if (this.#board.nudge()) this.#nudge();
     const { events, recorded } = this.#board.read(this.#seen, EVENTS_KEPT);
     this.#seen = recorded;
@@ -164,6 +169,11 @@ class Telling {
       events,
       recorded,
     });
+  }
+
+  #report(report: Report, faults: Extract<Observed, { kind: "report" }>["faults"]): void {
+    this.#unsaid = null;
+    this.#say({ ...report, faults, faultsLost: report.faultsLost + this.#faultsLost });
   }
 
   #say(message: Observed): void {
