@@ -67,6 +67,8 @@ export function testDashboard(
     readonly maxStreams?: number;
     readonly host?: string;
     readonly port?: number;
+    /** What making the page throws: it is never made here. */
+    readonly pageError?: unknown;
   } = {},
 ): TestDashboard {
   const processes: FakeProcess[] = [];
@@ -148,7 +150,7 @@ export function testDashboard(
   const app = createApp({
     runs,
     snapshots,
-    bundle: () => Promise.reject(new Error("There is no <page> in this test")),
+    bundle: () => Promise.reject(options.pageError ?? new Error("There is no <page> in this test")),
     token: TOKEN,
     address: () => ({ host: options.host ?? "127.0.0.1", port: options.port ?? 80 }),
     onError: (error) => errors.push(error),

@@ -6,6 +6,7 @@
  */
 
 import { fromFileUrl, join } from "@std/path";
+import { OwnFolder } from "../harness/folder/own_folder.ts";
 
 /** A file that the page loads. */
 export interface Asset {
@@ -61,15 +62,17 @@ interface Graph {
   }[];
 }
 
-/** What `ENTRY` imports, by Deno's own rules; fetches packages that are missing. */
-async function readGraph(): Promise<Graph> {
+/** What `ENTRY` imports, by Deno's own rules; fetches packages that are missing, which may take its time. */
+async function readGraph(signal: AbortSignal | null): Promise<Graph> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", `--config=${CONFIG}`, ENTRY],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
     env: { NO_COLOR: "1" },
+    ...(signal === null ? {} : { signal }),
   }).output();
+  signal?.throwIfAborted();
   if (!success) throw new Error(`deno info failed: ${new TextDecoder().decode(stderr).trim()}`);
   const info = JSON.parse(new TextDecoder().decode(stdout)) as {
     readonly modules: readonly {
@@ -137,7 +140,8 @@ interface Built {
 
 async function build({ packages }: Graph): Promise<Built> {
   const esbuild = await import("esbuild");
-  const folder = await Deno.makeTempDir({ prefix: "viaduct-bundle-" });
+  const own = new OwnFolder("viaduct-bundle-");
+  const folder = own.path;
   try {
     // esbuild looks for packages as Node does, in a folder of this name; Deno keeps them elsewhere.
     for (const { name, path } of packages) {
@@ -179,7 +183,7 @@ async function build({ packages }: Graph): Promise<Built> {
     };
   } finally {
     await esbuild.stop();
-    await Deno.remove(folder, { recursive: true });
+    await own.close();
   }
 }
 
@@ -228,12 +232,16 @@ async function assetOf(bytes: Uint8Array<ArrayBuffer>, extension: "js" | "css"):
 }
 
 /**
- * The bundle, from the cache folder when nothing has changed.
- * @throws {Error} that says what is wrong with the client
+ * The bundle, from the cache folder when nothing has changed. `signal` ends the wait for packages.
+ * @throws {Error} that says what is wrong with the client, or the signal's reason
  */
-export async function bundleClient(cache: string | null = bundleCache()): Promise<Bundle> {
+export async function bundleClient(
+  cache: string | null = bundleCache(),
+  signal: AbortSignal | null = null,
+): Promise<Bundle> {
+  signal?.throwIfAborted();
   if (!isFile(ENTRY)) throw new Error("Cannot bundle the page: web/client/main.tsx is not there");
-  const graph = await readGraph();
+  const graph = await readGraph(signal);
   const key = await keyOf(graph);
   let built = cache === null ? null : await readKept(cache, key);
   if (built === null) {

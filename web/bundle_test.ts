@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { bundleClient } from "./bundle.ts";
 import { pageHtml } from "./page.ts";
@@ -31,6 +31,14 @@ Deno.test("bundleClient() makes one script and one sheet, and has them again fro
 Deno.test("bundleClient() does without a folder that cannot be written", async () => {
   const bundle = await bundleClient("/proc/no/such/folder");
   assert(bundle.script.bytes.length > 0);
+});
+
+Deno.test("bundleClient() gives up when nobody wants it any more", async () => {
+  const stop = new AbortController();
+  const bundling = bundleClient(null, stop.signal);
+  stop.abort(new Error("enough"));
+  await assertRejects(() => bundling, Error, "enough");
+  await assertRejects(() => bundleClient(null, stop.signal), Error, "enough");
 });
 
 Deno.test("pageHtml() has no inline code, which the policy would refuse, and names both files", () => {

@@ -38,6 +38,8 @@ export class FaultStore {
   #rows: FaultTuple[] = [];
   #dropped = 0;
   readonly #groups = new Map<string, Group>();
+  /** The same, by endpoint: each picture asks for those of each. */
+  readonly #ofEndpoint = new Map<number, Group[]>();
   #lost = 0;
 
   /** Takes faults, oldest first. */
@@ -77,9 +79,7 @@ export class FaultStore {
   /** How often each reason was seen, of one endpoint. */
   reasonsOf(endpoint: number): Record<string, number> {
     const reasons: Record<string, number> = {};
-    for (const group of this.#groups.values()) {
-      if (group.endpoint === endpoint) reasons[group.reason] = group.count;
-    }
+    for (const { reason, count } of this.#ofEndpoint.get(endpoint) ?? []) reasons[reason] = count;
     return reasons;
   }
 
@@ -135,7 +135,11 @@ export class FaultStore {
       group.count++;
       group.lastNs = timeNs;
     } else if (this.#groups.size < GROUPS_KEPT) {
-      this.#groups.set(key, { reason, endpoint, count: 1, firstNs: timeNs, lastNs: timeNs });
+      const first = { reason, endpoint, count: 1, firstNs: timeNs, lastNs: timeNs };
+      this.#groups.set(key, first);
+      const others = this.#ofEndpoint.get(endpoint);
+      if (others === undefined) this.#ofEndpoint.set(endpoint, [first]);
+      else others.push(first);
     }
   }
 }

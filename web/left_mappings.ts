@@ -11,7 +11,8 @@ import {
 
 /** The mappings of one domain, ascending by IOVA. */
 export class LeftMappings {
-  #values = new Float64Array(64 * FIELDS);
+  // Little: there may be many domains of few mappings.
+  #values = new Float64Array(4 * FIELDS);
   #size = 0;
 
   get size(): number {

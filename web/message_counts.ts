@@ -53,14 +53,16 @@ export class MessageCounts {
 
   /** Counts what has come since the last look. */
   look({ messages, messagesDropped }: Pick<LiveSource, "messages" | "messagesDropped">): void {
-    const passed = messagesDropped - this.#next;
+    // A source looks for messages with each of the two: rows know themselves which they are.
+    const first = messages[0]?.number ?? messagesDropped;
+    const passed = first - this.#next;
     if (passed > 0) {
       this.#count({ command: UNSEEN, direction: "", errno: "" }, passed);
-      this.#next = messagesDropped;
+      this.#next = first;
     }
     // Numbers have no gap: what is new is at the end.
-    for (const row of messages.slice(this.#next - messagesDropped)) this.#take(row);
-    this.#next = Math.max(this.#next, messagesDropped + messages.length);
+    for (const row of messages.slice(this.#next - first)) this.#take(row);
+    this.#next = Math.max(this.#next, first + messages.length);
   }
 
   /** Messages of each kind. */

@@ -47,6 +47,18 @@ Deno.test("MessageCounts.look() counts each message once, however often it looks
   });
 });
 
+Deno.test("MessageCounts.look() counts none twice when more go between its two looks at a source", () => {
+  const counts = new MessageCounts();
+  const messages = [row(0), row(1)];
+  counts.look({ messages, messagesDropped: 0 });
+  // What is given is as long as it was, what has gone is of a moment later.
+  messages.push(row(2), row(3));
+  counts.look({ messages, messagesDropped: 2 });
+  assertEquals(totals(counts), { "DMA_MAP to-server ": 4 });
+  counts.look({ messages: [row(2), row(3), row(4)], messagesDropped: 4 });
+  assertEquals(totals(counts), { "DMA_MAP to-server ": 5 });
+});
+
 Deno.test("MessageCounts.look() never falls when old messages go, and says how many it did not see", () => {
   const counts = new MessageCounts();
   counts.look({ messages: [row(0), row(1)], messagesDropped: 0 });

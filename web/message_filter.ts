@@ -71,7 +71,9 @@ function indexOf(region: string): readonly string[] {
 
 /** As a number: decimal or hexadecimal, with `_` between digits; NaN for anything else. */
 function numberOf(text: string): number {
-  return /^(?:0x[0-9a-f_]+|[\d_]+(?:\.\d+)?)$/i.test(text) ? Number(text.replaceAll("_", "")) : NaN;
+  return /^(?:0x[0-9a-f][0-9a-f_]*|\d[\d_]*(?:\.\d+)?)$/i.test(text)
+    ? Number(text.replaceAll("_", ""))
+    : NaN;
 }
 
 /** Whether `value` is `parts` with anything between them. One pass: a regular expression of many stars would not end. */
@@ -126,12 +128,8 @@ function valueTest(text: string, position: number): (text: string) => boolean {
   return (value) => matches(parts, value.toLowerCase());
 }
 
-function wordTest(word: string, position: number): Test {
-  const colon = word.indexOf(":");
-  if (colon < 0) {
-    const sought = word.toLowerCase();
-    return (message) => lineOf(message).includes(sought);
-  }
+/** The test of a word that has a colon at `colon`. */
+function fieldTest(word: string, colon: number, position: number): Test {
   const name = word.slice(0, colon).toLowerCase();
   if (!/^[a-z][\w.-]*$/.test(name)) {
     throw new FilterError(
@@ -167,6 +165,19 @@ export function parseFilter(text: string): Test {
   if (words.length > MAX_WORDS) {
     throw new FilterError(`A filter has at most ${MAX_WORDS} words`, words[MAX_WORDS]!.index);
   }
-  const tests = words.map((match) => wordTest(match[0], match.index));
+  const tests: Test[] = [];
+  const sought: string[] = [];
+  for (const { 0: word, index } of words) {
+    const colon = word.indexOf(":");
+    if (colon < 0) sought.push(word.toLowerCase());
+    else tests.push(fieldTest(word, colon, index));
+  }
+  // A line is made once for all of them, and where nothing else refuses the message.
+  if (sought.length > 0) {
+    tests.push((message) => {
+      const line = lineOf(message);
+      return sought.every((text) => line.includes(text));
+    });
+  }
   return (message) => tests.every((test) => test(message));
 }

@@ -111,6 +111,7 @@ Deno.test("parseFilter() says which character is wrong", async (t) => {
     ["command:", 8],
     ["a:1 errno:!", 11],
     ["length:>many", 8],
+    ["length:>_", 8],
     [":5", 0],
     ["ok 7x:1", 3],
     ["x".repeat(501), 500],

@@ -18,7 +18,7 @@ import type { MessageRow } from "./api.ts";
 const MESSAGES_KEPT = 20_000;
 const KEPT_LENGTH = 32 * 2 ** 20;
 /** Bytes of a message that are shown, and looked at. */
-export const SHOWN_BYTES = 4096;
+const SHOWN_BYTES = 4096;
 /** Connections whose replies are matched: each device has one. */
 const MAX_CONNECTIONS = 1024;
 

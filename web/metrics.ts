@@ -38,10 +38,17 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** Metrics of whatever `source` gives at the moment; a new run's counters begin at 0. */
-export function makeMetrics(source: () => LiveSource | null): Metrics {
+/** Metrics of whatever `current` gives at the moment; a new run's counters begin at 0. */
+export function makeMetrics(current: () => LiveSource | null): Metrics {
   const registry = new Registry();
-  const picture = (): Picture | null => source()?.picture() ?? null;
+  // One look for a text: its numbers are of one moment.
+  let looked: { readonly source: LiveSource; readonly picture: Picture } | null = null;
+  const look = (): void => {
+    const source = current();
+    looked = source === null ? null : { source, picture: source.picture() };
+  };
+  const source = (): LiveSource | null => looked?.source ?? null;
+  const picture = (): Picture | null => looked?.picture ?? null;
   const counted = new WeakMap<LiveSource, MessageCounts>();
   const messages = (): MessageCounts | null => {
     const now = source();
@@ -102,7 +109,7 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
       if (now === null) return;
       const unseen = unseenFaults.get(now) ?? new UnseenFaults();
       unseenFaults.set(now, unseen);
-      for (const { bdf, counters, faultsByReason } of now.picture().endpoints) {
+      for (const { bdf, counters, faultsByReason } of picture()?.endpoints ?? []) {
         let seen = 0;
         for (const [reason, count] of Object.entries(faultsByReason)) {
           this.inc({ endpoint: bdf, reason }, count);
@@ -194,10 +201,18 @@ export function makeMetrics(source: () => LiveSource | null): Metrics {
       this.reset();
       const now = source();
       if (now === null) return;
-      this.inc(now.timelineEnd - now.timeline(0, Infinity).length);
+      // In this order: a source looks for events as it gives those that are kept.
+      const kept = now.timeline(0, Infinity).length;
+      this.inc(now.timelineEnd - kept);
     },
   });
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+  return {
+    contentType: registry.contentType,
+    text: () => {
+      look();
+      return registry.metrics();
+    },
+  };
 }
 
 /** Latencies of all endpoints together. */

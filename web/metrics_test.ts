@@ -1,7 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { fault, report, sample, testDashboard } from "./_test_dashboard.ts";
+import { fault, mapEvent, report, sample, testDashboard } from "./_test_dashboard.ts";
 import grafana from "./grafana/viaduct.json" with { type: "json" };
-import { METRIC_LABELS } from "./metrics.ts";
+import { makeMetrics, METRIC_LABELS } from "./metrics.ts";
+import { RunSource } from "./run_source.ts";
 
 interface Line {
   readonly name: string;
@@ -47,6 +48,36 @@ Deno.test("/metrics has the names and labels of its table, and no others", async
     assertEquals(Object.keys(labels).filter((label) => label !== "le"), [...wanted], name);
   }
   assertEquals(/0x[0-9a-f]{4,}/.test(text), false, "no address is a label");
+});
+
+Deno.test("/metrics has numbers of one moment, while devices count on", async () => {
+  let counted = 0;
+  const source = new RunSource(() => Promise.resolve(null));
+  const metrics = makeMetrics(() =>
+    new Proxy(source, {
+      get(source, name) {
+        // Like served devices, which are looked at as their picture and their timeline are asked for.
+        if (name !== "timelineEnd") counted++;
+        const counters = [counted, counted, 0, 0, 0, 0, counted, 0];
+        source.take(sample(counters, [mapEvent(counted)], counted + 1));
+        const value: unknown = Reflect.get(source, name, source);
+        return typeof value === "function" ? value.bind(source) : value;
+      },
+    })
+  );
+  const lines = linesOf(await metrics.text());
+  const value = (name: string) => lines.find((line) => line.name === `viaduct_${name}`)?.value;
+  assertEquals(value("iommu_iotlb_hits_total"), value("iommu_translations_total"));
+  assertEquals(value("dma_bytes_total"), value("iommu_translations_total"));
+  assertEquals(value("trace_dropped_total"), 1, "numbers begin at 1");
+});
+
+Deno.test("/metrics answers though a run's timeline makes no sense", async () => {
+  const dashboard = testDashboard();
+  const process = await dashboard.begin();
+  process.tell(sample([], [mapEvent(0), mapEvent(0), mapEvent(0)], 0));
+  assertEquals((await dashboard.app.request("/metrics")).status, 200);
+  assertEquals(dashboard.errors, []);
 });
 
 Deno.test("/metrics has the numbers of the API", async () => {

@@ -143,13 +143,11 @@ export class Run {
     this.#state = report.status;
     this.#report = report;
     this.#steps.clear();
-    // Now, since the machine may be forgotten later.
-    const { thresholds, checks } = splitThresholds({
-      ...report,
-      latencies: this.source?.latencies ?? [],
-    });
+    const { thresholds, checks } = splitThresholds(report.checks);
     this.#thresholds = thresholds;
     this.#checks = [...checks];
+    const failed = report.checks.filter(({ ok }) => !ok).length;
+    this.#checksSeen = { passed: report.checks.length - failed, failed };
     this.#log = [];
     this.#progress = null;
     this.recorder?.end();
@@ -168,11 +166,6 @@ export class Run {
   info(): RunInfo {
     const { entry, mode, via, variant = null, seed } = this.planned;
     const report = this.#report;
-    let { passed, failed } = this.#checksSeen;
-    if (report !== null) {
-      failed = report.checks.filter(({ ok }) => !ok).length;
-      passed = report.checks.length - failed;
-    }
     return {
       id: this.id,
       scenario: entry.name,
@@ -187,7 +180,7 @@ export class Run {
       durationMs: report?.durationMs ??
         (this.#startedMs === null ? 0 : Math.max(0, this.#nowMs() - this.#startedMs)),
       progress: this.#progress,
-      checks: { passed, failed },
+      checks: { ...this.#checksSeen },
       kept: this.source !== null,
       ...(this.machine === null ? {} : { machine: this.machine.kind }),
     };

@@ -37,8 +37,9 @@ import { BusyError, type LatencyBuckets, type LiveSource, type Picture } from ".
 const EVENTS_KEPT = 20_000;
 /** Milliseconds of silence after which a run counts as paused. */
 const SILENCE_MS = 1000;
-/** Mappings and details that are taken of what a run left. */
+/** Mappings, domains that have any, and details that are taken of what a run left. */
 const MAX_LEFT_MAPPINGS = 400_000;
+const MAX_LEFT_DOMAINS = 65_536;
 const MAX_LEFT_DETAILS = 1024;
 
 function metricsOf(values: readonly number[]): EndpointMetrics {
@@ -96,11 +97,14 @@ export class RunSource implements LiveSource {
         this.#sizes = message.domains;
         this.#domainsLeftOut = message.domainsLeftOut;
         for (const event of message.events) {
+          // Numbers go up, whatever the process says.
+          if (event[0]! < this.#recorded) continue;
+          this.#recorded = event[0]! + 1;
           this.#events.push(event);
           this.#changes.count(event);
         }
         if (this.#events.length >= 2 * EVENTS_KEPT) this.#events = this.#events.slice(-EVENTS_KEPT);
-        this.#recorded = message.recorded;
+        this.#recorded = Math.max(this.#recorded, message.recorded);
         break;
       case "report":
         this.#scenarioNs = message.timeNs;
@@ -116,11 +120,16 @@ export class RunSource implements LiveSource {
         this.faults.lost = message.faultsLost;
         break;
       case "left-mappings": {
-        let left = this.#left.get(message.domain);
-        if (left === undefined) this.#left.set(message.domain, left = new LeftMappings());
-        if (this.#leftCount + message.mappings.length > MAX_LEFT_MAPPINGS) break;
-        this.#leftCount += message.mappings.length;
-        left.add(message.mappings);
+        const { domain, mappings } = message;
+        if (mappings.length === 0) break;
+        if (this.#leftCount + mappings.length > MAX_LEFT_MAPPINGS) break;
+        let left = this.#left.get(domain);
+        if (left === undefined) {
+          if (this.#left.size >= MAX_LEFT_DOMAINS) break;
+          this.#left.set(domain, left = new LeftMappings());
+        }
+        this.#leftCount += mappings.length;
+        left.add(mappings);
         break;
       }
       case "left-detail":
@@ -214,7 +223,8 @@ export class RunSource implements LiveSource {
       const answer = await this.#ask({ kind: "mappings", domain, from, limit });
       if (answer?.kind === "mappings") return answer.mappings;
       if (!this.#ended && !this.#hasLeft) {
-        if (this.#domains.every(({ id }) => id !== domain)) return [];
+        const isGone = this.#domainsLeftOut === 0 && this.#domains.every(({ id }) => id !== domain);
+        if (isGone) return [];
         throw new BusyError("The run did not answer in time");
       }
     }

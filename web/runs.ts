@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ObserveRequest } from "../harness/observe/observation.ts";
 import type { Observation, ObservationListener } from "../harness/observe/observer.ts";
 import { randomSeed } from "../harness/random.ts";
 import type { CatalogEntry, PlannedRun } from "../harness/run/plan.ts";
@@ -30,7 +31,8 @@ const HISTORY = 20;
 export interface RunsOptions {
   /** What may be started, and nothing else: no name reaches the file system. */
   readonly catalog: readonly CatalogEntry[];
-  readonly observer: { watch(listener: ObservationListener): Observation };
+  /** Null when a run cannot be watched: then its report is all there is of it. */
+  readonly observer: { watch(listener: ObservationListener): Observation | null };
   /** `page`: runs are started here. `command`: they come through {@linkcode Runs.listener}. */
   readonly startedBy: "page" | "command";
   /** Milliseconds of the wall since 1970. */
@@ -193,6 +195,7 @@ export class Runs {
       const at = this.#queue.indexOf(place);
       if (at < 0) return;
       this.#queue.splice(at, 1);
+      this.#byPlan.delete(planned);
       run.finish(skippedReport(planned, "Interrupted"));
       this.#tellChanged();
     };
@@ -289,12 +292,13 @@ export class Runs {
   }
 
   /** A run may be tried again in another process: then the first try never began. */
-  #observe(run: Run) {
+  #observe(run: Run): ObserveRequest | null {
     run.observation?.close();
     const observation = this.#options.observer.watch({
       observed: (message) => source.take(message),
       closed: () => {},
     });
+    if (observation === null) return null;
     const source = new RunSource((ask) => observation.ask(ask));
     run.observation = observation;
     run.recorder = source;

@@ -1,5 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { testDashboard, TOKEN } from "./_test_dashboard.ts";
+import fc from "fast-check";
+import {
+  fault,
+  mapEvent,
+  mappings,
+  report,
+  sample,
+  testDashboard,
+  TOKEN,
+} from "./_test_dashboard.ts";
 import type { Problem } from "./api.ts";
 import { isOurHost, newToken } from "./security.ts";
 
@@ -227,6 +236,26 @@ Deno.test("a body that trickles in is given up", async () => {
   }
 });
 
+Deno.test("requests that hang keep others out, and not for long", async () => {
+  const { app } = testDashboard();
+  const bodies: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const hang = () =>
+    app.request(
+      new Request("http://localhost/api/runs", {
+        method: "POST",
+        headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+        body: new ReadableStream({ start: (controller) => void bodies.push(controller) }),
+      }),
+    );
+  const hanging = Array.from({ length: 128 }, hang);
+  const refused = await app.request("/healthz");
+  assertEquals(refused.headers.get("retry-after"), "1");
+  assertEquals((await problem(refused, 503)).code, "busy");
+  for (const body of bodies) body.close();
+  for (const response of await Promise.all(hanging)) await problem(response, 400);
+  assertEquals((await app.request("/healthz")).status, 200);
+});
+
 Deno.test("every answer tells the browser to load, frame and guess nothing", async (t) => {
   const { app } = testDashboard();
   const wanted: Readonly<Record<string, RegExp>> = {
@@ -268,6 +297,21 @@ Deno.test("an error's text reaches the page as text", async () => {
   assertMatch(html, /There is no &lt;page&gt; in this test/);
 });
 
+Deno.test("what was thrown is shown, though it may not be looked at", async () => {
+  const hostile = new Proxy({}, {
+    get() {
+      throw new Error("looked at");
+    },
+    getPrototypeOf() {
+      throw new Error("looked at");
+    },
+  });
+  const { app, errors } = testDashboard({ pageError: hostile });
+  const response = await app.request("/");
+  assertEquals([response.status, errors], [503, []]);
+  assertMatch(await response.text(), /a value that cannot be shown/);
+});
+
 Deno.test("a run's name cannot leave its header, nor an endpoint's its number", async (t) => {
   const { app } = testDashboard();
   for (
@@ -285,4 +329,71 @@ Deno.test("a run's name cannot leave its header, nor an endpoint's its number", 
   await t.step("an endpoint", async () => {
     await problem(await app.request("/api/endpoints/8"), 404);
   });
+});
+
+Deno.test("no request makes the server fail, whatever it says", async () => {
+  const dashboard = testDashboard({ maxStreams: 2 });
+  const process = await dashboard.begin();
+  process.tell(sample(undefined, [mapEvent(0), mapEvent(1)]));
+  process.tell(report([fault(0, 0x3000), fault(1, 0x4000, -2)]));
+  process.tell({ kind: "left-mappings", domain: 1, mappings: mappings(20) });
+  process.tell({ kind: "left" });
+  const hostile = fc.oneof(
+    fc.constantFrom(
+      "",
+      "0",
+      "1",
+      "8",
+      "00:01.0",
+      "-1",
+      "1e3",
+      "0x",
+      "NaN",
+      "..",
+      "%",
+      "%00",
+      "%ff",
+    ),
+    fc.constantFrom(String(2 ** 52), String(2 ** 53 - 1), String(2 ** 53), "9".repeat(30)),
+    fc.string({ maxLength: 30, unit: "binary" }).map(encodeURIComponent),
+  );
+  const segment = fc.oneof(hostile, fc.constantFrom("runs", "stop", "mappings", "translate"));
+  const path = fc.oneof(
+    fc.constantFrom("/", "/metrics", "/api/state", "/api/timeline", "/api/faults", "/api/messages"),
+    fc.constantFrom("/api/stream", "/api/runs", "/api/runs/report.html", "/grafana.json"),
+    hostile.map((id) => `/api/endpoints/${id}`),
+    hostile.map((id) => `/api/endpoints/${id}/mappings`),
+    hostile.map((id) => `/api/endpoints/8/translate?iova=${id}`),
+    hostile.map((id) => `/api/domains/${id}/mappings`),
+    fc.constantFrom("stop", "report.json", "junit.xml", "trace.json", "messages.log")
+      .map((name) => `/api/runs/1/${name}`),
+    fc.array(segment, { maxLength: 4 }).map((segments) => `/api/${segments.join("/")}`),
+  );
+  const name = fc.constantFrom("run", "cursor", "limit", "from", "iova", "access", "endpoint");
+  const query = fc.array(
+    fc.tuple(fc.oneof(name, fc.constantFrom("reason", "filter", "x")), hostile),
+    { maxLength: 3 },
+  );
+  const method = fc.constantFrom("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH");
+  const header = fc.string({ maxLength: 40, unit: "grapheme-ascii" });
+  await fc.assert(
+    fc.asyncProperty(path, query, method, header, header, async (path, query, method, id, type) => {
+      const more = query.map(([name, value]) => `${name}=${value}`).join("&");
+      const response = await dashboard.app.request(
+        `${path}${path.includes("?") ? "&" : "?"}${more}`,
+        {
+          method,
+          headers: {
+            "last-event-id": id,
+            "content-type": type,
+            ...(type.length % 2 === 0 ? {} : { authorization: `Bearer ${TOKEN}` }),
+          },
+        },
+      );
+      await response.body?.cancel();
+      assertEquals([response.status === 500, dashboard.errors], [false, []]);
+    }),
+    { numRuns: 500 },
+  );
+  assertEquals(dashboard.snapshots.streams, 0);
 });

@@ -4,10 +4,12 @@
  */
 
 import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { thrownMessage } from "../core/thrown.ts";
 import { lspciDump } from "../harness/export/lspci.ts";
 import { htmlReport } from "../harness/report/html/html_report.ts";
 import type {
   DomainList,
+  DomainState,
   EndpointDetail,
   EndpointList,
   EndpointState,
@@ -90,7 +92,7 @@ export function createApp(options: ServerOptions): Hono {
     try {
       return c.html(pageHtml(await bundle()));
     } catch (error) {
-      return c.html(failureHtml(error instanceof Error ? error.message : String(error)), 503);
+      return c.html(failureHtml(thrownMessage(error)), 503);
     }
   });
   get("/assets/:name", async (c) => {
@@ -144,14 +146,14 @@ export function createApp(options: ServerOptions): Hono {
     const iova = queryAddress(c, "iova", null);
     if (iova === null) throw new HttpProblem("bad-request", "Name an address: ?iova=0x1000");
     const access = queryAccess(c);
-    const domain = source.picture().domains.find(({ id }) => id === endpoint.domain) ?? null;
-    const translates = endpoint.domain !== null && domain?.kind !== "bypass";
+    const domain = domainOf(endpoint, source);
+    const translates = domain !== null && domain.kind !== "bypass";
     return c.json(walk({
       endpoint,
       iova,
       access,
       domain,
-      around: translates ? await source.around(endpoint.domain, iova) : null,
+      around: translates ? await source.around(domain.id, iova) : null,
       regions: source.regions,
       ended: source.state === "ended",
     }));
@@ -349,6 +351,17 @@ function endpointOf(
     throw new HttpProblem("not-found", `There is no endpoint ${id}; /api/endpoints lists them`);
   }
   return { source, endpoint };
+}
+
+/** The domain an endpoint is in; of those that a picture leaves out all that is known is that they map. */
+function domainOf(
+  { domain: id }: EndpointState,
+  source: LiveSource,
+): Pick<DomainState, "id" | "kind"> | null {
+  if (id === null) return null;
+  const { domains, domainsLeftOut } = source.picture();
+  return domains.find((domain) => domain.id === id) ??
+    (domainsLeftOut > 0 ? { id, kind: "mapped" } : null);
 }
 
 async function endpointDetail(

@@ -106,7 +106,7 @@ Deno.test("/api/runs/ID has thresholds apart from checks, also when its machine 
   const { json, begin, runs } = testDashboard();
   const process = await begin();
   const check = { name: "sums", ok: true };
-  const met = { name: "threshold faults: value==4", ok: true };
+  const met = { name: "threshold faults: value==4", ok: true, detail: "was 4" };
   const missed = {
     name: "threshold translationSeconds: p(99)<1e-9",
     ok: false,
@@ -411,6 +411,52 @@ Deno.test("/api/endpoints/ID/translate shows the way, and where it ends", async 
     await t.step(`refuses ${JSON.stringify(query)}`, async () => {
       const response = await app.request(`/api/endpoints/8/translate?iova=${query}`);
       assertEquals(response.status, 400);
+    });
+  }
+});
+
+Deno.test("/api/endpoints/ID/translate finds the way through a domain that the lists leave out", async () => {
+  const { begin, json } = testDashboard();
+  const process = await begin();
+  type Kind<Name> = Extract<ReturnType<typeof sample>, { kind: Name }>;
+  const { endpoints: [endpoint], ...rest } = report() as Kind<"report">;
+  process.tell({ ...sample() as Kind<"sample">, domainsLeftOut: 44 });
+  process.tell({ ...rest, endpoints: [{ ...endpoint!, domain: 300 }] });
+  process.answer = (ask) =>
+    ask.kind === "around" && ask.domain === 300
+      ? {
+        kind: "around",
+        around: { over: [0x1000, 0x8000, 4096, 3, -1, -1], below: null, above: null },
+      }
+      : null;
+  const result = await json<TranslateResult>("/api/endpoints/8/translate?iova=0x1010");
+  assertEquals([result.fault, result.gpa], [null, 0x8010]);
+});
+
+Deno.test("a cursor may be as large as a number can be, and no larger", async (t) => {
+  const { begin, app } = testDashboard();
+  const process = await begin();
+  process.tell(sample(undefined, [mapEvent(0)]));
+  process.tell(report([fault(0, 0x3000)]));
+  process.answer = (ask) => ask.kind === "mappings" ? { kind: "mappings", mappings: [] } : null;
+  const largest = String(Number.MAX_SAFE_INTEGER);
+  const cases: readonly (readonly [string, string])[] = [
+    ["/api/timeline", largest],
+    ["/api/faults", largest],
+    ["/api/messages", largest],
+    ["/api/domains/1/mappings", String(2 ** 52 - 1)],
+  ];
+  for (const [path, last] of cases) {
+    await t.step(path, async () => {
+      const status = async (cursor: string) => {
+        const response = await app.request(`${path}?cursor=${cursor}`);
+        await response.body?.cancel();
+        return response.status;
+      };
+      assertEquals(await status(last), 200);
+      for (const cursor of ["9007199254740992", "9".repeat(400), "0x1" + "0".repeat(14), "1e400"]) {
+        assertEquals(await status(cursor), 400, cursor);
+      }
     });
   }
 });

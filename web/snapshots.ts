@@ -44,7 +44,7 @@ const NOTHING: Picture = {
 };
 
 /** The state of a run's machine, or `idle` without a run. */
-export function liveState(run: Run | null): LiveState {
+function liveState(run: Run | null): LiveState {
   if (run === null) return "idle";
   if (run.ended) return "ended";
   return run.source?.state === "paused" ? "paused" : "live";
@@ -198,6 +198,10 @@ export class Snapshots {
     const run = this.#runs.current;
     const nowMs = this.#nowMs();
     if (this.#last !== null && !this.#mayHaveChanged(run)) {
+      // The last one of a run is what stays to be seen, also where it found no room.
+      for (const stream of this.#streams) {
+        stream.catchUp(this.#last, (from) => this.#mergedTimeline(from));
+      }
       if (nowMs - this.#heartbeatMs < HEARTBEAT_MS) return;
       this.#heartbeatMs = nowMs;
       const heartbeat: Heartbeat = {
@@ -378,14 +382,24 @@ class Stream {
       this.#dropped++;
       return;
     }
-    const complete = this.#dropped === 0;
-    this.#write(
-      complete ? text : eventText({
-        ...snapshot,
-        timeline: merged(this.#sequence),
-        droppedSnapshots: this.#dropped,
-      }),
-    );
+    if (this.#dropped > 0) return this.#sendAfterGap(snapshot, merged, this.#dropped);
+    this.#write(text);
+    this.#sequence = snapshot.sequence;
+  }
+
+  /** Sends the newest snapshot if it is among those that were left out, and there is room now. */
+  catchUp(newest: Snapshot, merged: (from: number) => Timeline): void {
+    if (this.#sequence >= newest.sequence || !this.#hasRoom) return;
+    this.#sendAfterGap(newest, merged, this.#dropped - 1);
+  }
+
+  #sendAfterGap(
+    snapshot: Snapshot,
+    merged: (from: number) => Timeline,
+    droppedSnapshots: number,
+  ): void {
+    const timeline = merged(this.#sequence);
+    this.#write(eventText({ ...snapshot, timeline, droppedSnapshots }));
     this.#sequence = snapshot.sequence;
     this.#dropped = 0;
   }

@@ -173,6 +173,8 @@ Deno.test("an ID of another start, of the future, or of nobody gets the newest s
       `${instance}.-1`,
       "\u00e9",
       `${instance}.1e9`,
+      `${instance}.${"9".repeat(400)}`,
+      "9".repeat(10_000),
     ]
   ) {
     const page = await open(dashboard, id);
@@ -214,6 +216,36 @@ Deno.test("a page that reads too slowly misses snapshots, is told how many, and 
   assertEquals(events, Array.from({ length: 40 }, (_, at) => at));
   await slow.close();
   await quick.close();
+});
+
+Deno.test("a page that reads too slowly gets the last snapshot of a run when it has caught up", async () => {
+  const dashboard = testDashboard();
+  const process = await dashboard.begin();
+  const page = await open(dashboard);
+  for (let at = 0; at < 10; at++) {
+    process.tell(sample([at, 0, 0, 0, 0, 0, 0, 0], [mapEvent(at)], at + 1));
+    dashboard.nowMs += 250;
+    dashboard.snapshots.tick();
+  }
+  process.tell(sample([99, 0, 0, 0, 0, 0, 0, 0], [mapEvent(10)], 11));
+  dashboard.nowMs += 250;
+  await process.end();
+  const seen = [...await page.snapshots(), ...await page.snapshots()];
+  for (let at = 0; at < 3; at++) {
+    dashboard.nowMs += 250;
+    dashboard.snapshots.tick();
+  }
+  seen.push(...await page.snapshots());
+  const last = seen.at(-1)!;
+  assertEquals([last.state, last.totals.translations], ["ended", 99]);
+  assertEquals(last.droppedSnapshots, last.sequence - seen.at(-2)!.sequence - 1);
+  const events = seen.flatMap(({ timeline }) => timeline.events.map(({ sequence }) => sequence));
+  assertEquals(events, Array.from({ length: 11 }, (_, at) => at));
+  // Once.
+  dashboard.nowMs += 2500;
+  dashboard.snapshots.tick();
+  assertEquals((await page.chunk())!.map(({ event }) => event), ["heartbeat"]);
+  await page.close();
 });
 
 Deno.test("a timeline of more events than a snapshot holds keeps the newest and counts the others", async () => {

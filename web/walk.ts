@@ -16,7 +16,7 @@ export interface WalkInput {
   /** What is wanted: values of `Access`. */
   readonly access: number;
   /** The endpoint's domain, when it is in one. */
-  readonly domain: DomainState | null;
+  readonly domain: Pick<DomainState, "id" | "kind"> | null;
   /** The mappings there; null when no domain translates. */
   readonly around: Around | null;
   readonly regions: readonly RegionReport[];

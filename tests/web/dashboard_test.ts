@@ -5,12 +5,14 @@
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { within } from "../../harness/vm/deadline.ts";
 import type {
   EndpointDetail,
   FaultsPage,
   MappingsPage,
   RunDetail,
   RunInfo,
+  RunList,
   Snapshot,
   TranslateResult,
 } from "../../web/api.ts";
@@ -270,6 +272,47 @@ Deno.test("a dashboard leaves nothing in the temporary folder, also when it ends
     assertEquals(await serves.code(), 130);
     const left = [...Deno.readDirSync(folder)].map(({ name }) => name);
     assertEquals(left.filter((name) => name !== "cache"), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("runs go on where they cannot be watched: a temporary folder whose path is too long for sockets", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const long = join(folder, "x".repeat(110));
+    await Deno.mkdir(long);
+    const env = { TMPDIR: long, VIADUCT_CACHE: join(folder, "cache") };
+    const command = ["edu-identify", "edu-dma-both-ways", "--via", "direct", "--dashboard"];
+    const process = new Process(["web/scenario.ts", ...command], env);
+    assertEquals(await process.code(), 0, process.stderr);
+    // Once, however many runs there are.
+    assertEquals(process.stderr.match(/^Cannot watch runs: .*SUN_LEN/gm)?.length, 1);
+    assertEquals([...Deno.readDirSync(long)], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a dashboard that is killed leaves no folder of its runs behind", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const env = { TMPDIR: folder, VIADUCT_CACHE: join(folder, "cache") };
+    const command = [`${FIXTURES}loops.ts`, "--via", "direct", "--dashboard"];
+    const killed = new Process(["web/scenario.ts", ...command], env);
+    const [, link] = await killed.until("stderr", /^dashboard (http:\S+)$/m);
+    // Its machine is kept from when it is watched.
+    await ask<RunList>(clientOf(link!), "/api/runs", ({ runs }) => runs.some(({ kept }) => kept));
+    const isLeft = () => [...Deno.readDirSync(folder)].some(({ name }) => name !== "cache");
+    assert(isLeft(), "its runs are watched");
+    const watcher = Deno.watchFs(folder, { recursive: false });
+    const removed = (async () => {
+      for await (const { kind } of watcher) if (kind === "remove" && !isLeft()) break;
+      return true;
+    })();
+    killed.signal("SIGKILL");
+    await killed.code();
+    assert(await within(removed, PATIENCE_MS, false), "it is still there");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

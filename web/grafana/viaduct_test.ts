@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadCatalog } from "../../harness/run/catalog.ts";
-import type { RunDetail, StartRun } from "../api.ts";
+import type { RunInfo, StartRun } from "../api.ts";
 import { type Dashboard, startDashboard } from "../dashboard.ts";
 import { parsePromQl } from "./_test_promql.ts";
 import board from "./viaduct.json" with { type: "json" };
@@ -53,7 +53,7 @@ function exportedBy(texts: readonly string[]): Exported {
 }
 
 /** Runs the scenario to its end on a real dashboard, and scrapes what it left. */
-async function scrapeAfter({ link }: Dashboard, run: StartRun): Promise<string> {
+async function scrapeAfter({ link, runs }: Dashboard, run: StartRun): Promise<string> {
   const { origin, searchParams } = new URL(link);
   const response = await fetch(`${origin}/api/runs`, {
     method: "POST",
@@ -63,15 +63,17 @@ async function scrapeAfter({ link }: Dashboard, run: StartRun): Promise<string> 
     },
     body: JSON.stringify(run),
   });
-  const { id } = await response.json() as { id: number };
-  for (;;) {
-    const detail = await (await fetch(`${origin}/api/runs/${id}`)).json() as RunDetail;
-    if (detail.run.state !== "queued" && detail.run.state !== "running") {
-      assertEquals(detail.run.state, "passed", detail.errors.join());
-      return await (await fetch(`${origin}/metrics`)).text();
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const started = runs.get((await response.json() as RunInfo).id)!;
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (started.ended) resolve();
+    };
+    runs.onChange(look);
+    look();
+  });
+  const { errors } = started.detail();
+  assertEquals(started.state, "passed", errors.join());
+  return await (await fetch(`${origin}/metrics`)).text();
 }
 
 Deno.test({
