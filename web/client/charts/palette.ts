@@ -31,15 +31,28 @@ const KEY = "viaduct-theme";
 export const theme: Signal<Theme> = signal(startTheme());
 
 function startTheme(): Theme {
-  const kept = localStorage.getItem(KEY);
+  const kept = keptTheme();
   if (kept === "dark" || kept === "light") return kept;
   return matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+}
+
+function keptTheme(): string | null {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    // A reader may have told the browser that pages keep nothing.
+    return null;
+  }
 }
 
 /** Turns to the other theme, and stays there. */
 export function toggleTheme(): void {
   theme.value = theme.value === "dark" ? "light" : "dark";
-  localStorage.setItem(KEY, theme.value);
+  try {
+    localStorage.setItem(KEY, theme.value);
+  } catch {
+    // As above: until the page is loaded again, then.
+  }
 }
 
 /** Puts the theme on the document, now and whenever it changes. */

@@ -32,10 +32,13 @@ export function postJson<T>(path: string, body?: unknown): Promise<T> {
   });
 }
 
+/** The token of this page's own link, for a browser that lets pages keep nothing. */
+let taken: string | null = null;
+
 /** The token that came with the link, or null without one. */
 export function token(): string | null {
   try {
-    return sessionStorage.getItem(TOKEN_KEY);
+    return taken ?? sessionStorage.getItem(TOKEN_KEY);
   } catch {
     return null;
   }
@@ -46,7 +49,12 @@ export function takeToken(): void {
   const url = new URL(location.href);
   const value = url.searchParams.get(TOKEN_PARAMETER);
   if (value === null) return;
-  sessionStorage.setItem(TOKEN_KEY, value);
+  taken = value;
+  try {
+    sessionStorage.setItem(TOKEN_KEY, value);
+  } catch {
+    // Loaded again, the page is without it.
+  }
   url.searchParams.delete(TOKEN_PARAMETER);
   history.replaceState(null, "", url);
 }
