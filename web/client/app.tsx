@@ -294,8 +294,10 @@ function Banners(): JSX.Element {
         <section class="banner bad" aria-label="Connection">
           <strong>Disconnected: {state.reason}.</strong>
           <span>
-            Trying again in {Math.max(0, Math.ceil((state.retryMs - now.value) / 1000))}{" "}
-            s. What is shown is what came last.
+            Trying again {state.retryMs === null
+              ? "now"
+              : `in ${Math.max(0, Math.ceil((state.retryMs - now.value) / 1000))} s`}. What is shown
+            is what came last.
           </span>
           <button type="button" onClick={reconnect}>Try now</button>
         </section>

@@ -11,30 +11,42 @@ const SLICE_MS = 8;
 /** Rows between two looks at the clock. */
 const BATCH = 256;
 
+/** What was found, and in what. */
+export interface Filtered<Source> {
+  /** The list that was looked through: the one before while a new one is. */
+  readonly source: Source;
+  /** Indices of its rows that pass, ascending, so far; null when all do. */
+  readonly passed: readonly number[] | null;
+}
+
+interface Look<Source> {
+  readonly text: string;
+  readonly source: Source;
+  readonly found: readonly number[];
+  readonly seen: number;
+}
+
 /**
- * Indices of the rows that pass, ascending, so far; null when all do. `source` and `count` say when
- * to look again: another source is another list, and one that has grown is looked at where it grew.
+ * The rows of `source` that pass. `source` and `count` say when to look again: another source is
+ * another list, and one that has grown is looked at where it grew. Until that is done what was found
+ * last stands: a list that is gone for a moment loses the focus, and its reader's place in it.
  */
-export function useFiltered(
+export function useFiltered<Source>(
   text: string,
-  source: unknown,
+  source: Source,
   count: number,
   columnsAt: (index: number) => Columns,
-): readonly number[] | null {
-  const [state, setState] = useState<{
-    text: string;
-    source: unknown;
-    found: readonly number[];
-    seen: number;
-  }>({ text: "", source: null, found: [], seen: 0 });
+): Filtered<Source> {
+  const [last, setLast] = useState<Look<Source> | null>(null);
   const filter = parseFilter(text);
   const isAll = filter.terms.length === 0;
-  const goesOn = state.text === text && state.source === source && state.seen <= count;
+  const goesOn = last !== null && last.text === text && last.source === source &&
+    last.seen <= count;
 
   useEffect(() => {
-    if (isAll) return;
-    const found: number[] = goesOn ? [...state.found] : [];
-    let next = goesOn ? state.seen : 0;
+    if (isAll) return setLast(null);
+    const found: number[] = goesOn ? [...last.found] : [];
+    let next = goesOn ? last.seen : 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const slice = () => {
       const until = performance.now() + SLICE_MS;
@@ -43,12 +55,12 @@ export function useFiltered(
         for (; next < end; next++) if (filter.matches(columnsAt(next))) found.push(next);
       }
       if (next < count) timer = setTimeout(slice);
-      else setState({ text, source, found, seen: count });
+      else setLast({ text, source, found, seen: count });
     };
     slice();
     return () => clearTimeout(timer);
   }, [text, source, count]);
 
-  if (isAll) return null;
-  return goesOn ? state.found : [];
+  if (isAll || last === null) return { source, passed: null };
+  return { source: last.source, passed: last.found };
 }

@@ -6,6 +6,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getJson, type RequestError } from "../state/request.ts";
+import { reconnects } from "../state/store.ts";
 import { PacedRequest } from "./paced_request.ts";
 
 /** Rows kept on the page: the newest. */
@@ -169,7 +170,10 @@ class Loader<Row, Page> {
   }
 }
 
-/** The rows of a list so far; asked for again when `version` changes, once a second at most. */
+/**
+ * The rows of a list so far; asked for again when `version` changes, once a second at most, and when
+ * the server is there again.
+ */
 export function useList<Row, Page>(
   source: ListSource<Row, Page>,
   version: unknown,
@@ -193,7 +197,7 @@ export function useList<Row, Page>(
       loader.current = null;
     };
   }, [identity]);
-  useEffect(() => loader.current?.ask(), [identity, version]);
+  useEffect(() => loader.current?.ask(), [identity, version, reconnects.value]);
 
   return state.identity === identity ? state : { loaded: null, error: null };
 }

@@ -6,6 +6,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getJson, type RequestError } from "../state/request.ts";
+import { reconnects } from "../state/store.ts";
 import { PacedRequest } from "./paced_request.ts";
 
 /** How it stands. */
@@ -58,7 +59,7 @@ class Asker<T> {
 
 /**
  * JSON of `path`; nothing while that is null. Asked for again when `version` changes,
- * once a second at most. Another path starts afresh.
+ * once a second at most, and when the server is there again. Another path starts afresh.
  */
 export function useResource<T>(path: string | null, version: unknown = 0): Resource<T> {
   const [state, setState] = useState<{ path: string | null; resource: Resource<T> }>({
@@ -80,7 +81,7 @@ export function useResource<T>(path: string | null, version: unknown = 0): Resou
       asker.current = null;
     };
   }, [path]);
-  useEffect(() => asker.current?.ask(), [path, version]);
+  useEffect(() => asker.current?.ask(), [path, version, reconnects.value]);
 
   return state.path === path ? state.resource : NOTHING;
 }

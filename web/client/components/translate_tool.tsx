@@ -10,6 +10,7 @@ import type { MappingRow, TranslateResult, TranslationCache, WalkStep } from "..
 import { formatRequesterId } from "../../../devices/pci/bdf.ts";
 import { formatHex, formatRange, parseAddress } from "../format.ts";
 import { ofRun, route, setExtra } from "../state/store.ts";
+import { machineKind } from "./clients.tsx";
 import { Address, Empty } from "./parts.tsx";
 import { useResource } from "./resource.ts";
 
@@ -190,12 +191,15 @@ function describe(step: WalkStep): JSX.Element {
       return step.region === null
         ? (
           <>
-            No guest memory at <code>{formatHex(step.gpa)}</code>
+            {machineKind() === null ? "No guest memory" : "Nothing of a client"} at{" "}
+            <code>{formatHex(step.gpa)}</code>
           </>
         )
         : (
           <>
-            Guest memory <code>{step.region}</code> at <code>{formatHex(step.gpa)}</code>
+            {machineKind() === null ? "Guest memory" : "The server's"} <code>{step.region}</code> at
+            {" "}
+            <code>{formatHex(step.gpa)}</code>
             {step.readOnly && ", read-only"}
           </>
         );

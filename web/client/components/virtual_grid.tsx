@@ -84,6 +84,8 @@ export function VirtualGrid<Row>(props: VirtualGridProps<Row>): JSX.Element {
     if (y < element.scrollTop) element.scrollTop = y;
     const bottom = y + 2 * ROW - element.clientHeight;
     if (bottom > element.scrollTop) element.scrollTop = bottom;
+    // The browser tells of it a frame later, and what is chosen by then must not be missing.
+    top.value = element.scrollTop;
   }
 
   function onKeyDown(event: KeyboardEvent): void {

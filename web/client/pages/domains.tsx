@@ -8,6 +8,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import type { DomainState, MappingRow, Snapshot } from "../../api.ts";
 import { AddressStrip } from "../charts/address_strip.tsx";
+import { machineKind } from "../components/clients.tsx";
 import { useFiltered } from "../components/filtered.ts";
 import { Later } from "../components/later.tsx";
 import { useMappings } from "../components/mapping_loader.ts";
@@ -28,7 +29,7 @@ import {
 import { formatRequesterId } from "../../../devices/pci/bdf.ts";
 import type { Columns } from "../state/filter.ts";
 import type { MappingTable } from "../state/mapping_table.ts";
-import { go, linkTo, placeOf, route, setExtra } from "../state/store.ts";
+import { go, linkTo, machineOf, placeOf, route, setExtra } from "../state/store.ts";
 import { MappingRate } from "./mapping_rate.tsx";
 
 /** The page of the domain in the address; of the first one without. */
@@ -77,7 +78,8 @@ function Chosen({ state }: { readonly state: Snapshot }): JSX.Element {
             </Empty>
           </section>
         )
-        : <One key={domain.id} domain={domain} state={state} />}
+        // Another run's is another one, also with the same number.
+        : <One key={`${machineOf(state)} ${domain.id}`} domain={domain} state={state} />}
     </>
   );
 }
@@ -107,7 +109,9 @@ function About({ domain }: { readonly domain: DomainState }): JSX.Element {
 /** Snapshots, four a second, after which the hits of a small table are asked for again. */
 const HITS_SNAPSHOTS = 8;
 
-const COLUMNS: readonly GridColumn<MappingRow>[] = [
+const columnsTo = (
+  target: Pick<GridColumn<MappingRow>, "title" | "hint">,
+): readonly GridColumn<MappingRow>[] => [
   {
     title: "IOVA",
     width: "minmax(210px, 1.6fr)",
@@ -115,7 +119,7 @@ const COLUMNS: readonly GridColumn<MappingRow>[] = [
     cell: ({ iova, length }) => formatRange(iova, length),
   },
   {
-    title: "GPA",
+    ...target,
     width: "minmax(120px, 1fr)",
     kind: "mono",
     cell: ({ gpa }) => formatHex(gpa),
@@ -138,6 +142,12 @@ const COLUMNS: readonly GridColumn<MappingRow>[] = [
     cell: ({ hits }) => hits === null ? "–" : formatInteger(hits),
   },
 ];
+const COLUMNS = columnsTo({ title: "GPA" });
+/** Of devices that are served: a client says which file it maps, and no guest address. */
+const SERVED_COLUMNS = columnsTo({
+  title: "Window",
+  hint: "Where the server has the mapped part of the client's file: an address of its own",
+});
 
 function One({ domain, state }: {
   readonly domain: DomainState;
@@ -189,7 +199,7 @@ function One({ domain, state }: {
           : (
             <>
               {strip}
-              <Mappings table={loaded.table} length={loaded.table.length} />
+              <Mappings loaded={loaded.table} length={loaded.table.length} />
             </>
           )}
       </section>
@@ -219,24 +229,30 @@ function versionOf(domain: DomainState, state: Snapshot, asked: number): string 
   return `${version}/${domain.mappings}/${domain.mappedBytes}/${tick}`;
 }
 
-function Mappings({ table, length }: {
-  readonly table: MappingTable;
+function Mappings({ loaded, length }: {
+  readonly loaded: MappingTable;
   readonly length: number;
 }): JSX.Element {
   const { filter: text, selected } = route.value;
-  const passed = useFiltered(text, table, length, (index) => columnsOf(table.row(index)!));
+  const { source: table, passed } = useFiltered(
+    text,
+    loaded,
+    length,
+    (index) => columnsOf(loaded.row(index)!),
+  );
   const count = passed === null ? length : passed.length;
   if (count === 0) {
     return (
       <Empty title="No mapping passes the filter">
-        Columns are iova, gpa, length, access and hits: try access:rw or hits:&gt;0.
+        Columns are iova, {machineKind() === null ? "gpa" : "window"},{" "}
+        length, access and hits: try access:rw or hits:&gt;0.
       </Empty>
     );
   }
   return (
     <VirtualGrid
       label="Mappings"
-      columns={COLUMNS}
+      columns={machineKind() === null ? COLUMNS : SERVED_COLUMNS}
       count={count}
       rowAt={(index) => table.row(passed === null ? index : passed[index] ?? -1)}
       keyOf={keyOf}
@@ -266,6 +282,9 @@ function columnsOf({ iova, gpa, access, length, hits }: MappingRow): Columns {
       return formatHex(iova);
     },
     get gpa() {
+      return formatHex(gpa);
+    },
+    get window() {
       return formatHex(gpa);
     },
     access,

@@ -190,9 +190,14 @@ function List({ loaded, page, counted }: {
   const { filter: text, selected } = route.value;
   // Counters are there at once, and what a fault was a moment later.
   const coming = counted - page.total - page.dropped;
-  const passed = useFiltered(text, loaded, rows.length, (index) => columnsOf(rows[index]!));
-  const count = passed === null ? rows.length : passed.length;
-  const rowAt = (index: number) => rows[passed === null ? index : passed[index] ?? -1] ?? null;
+  const { source, passed } = useFiltered(
+    text,
+    rows,
+    rows.length,
+    (index) => columnsOf(rows[index]!),
+  );
+  const count = passed === null ? source.length : passed.length;
+  const rowAt = (index: number) => source[passed === null ? index : passed[index] ?? -1] ?? null;
   const chosen = rows[placeOf(selected, rows.length, (index) => rows[index] ?? null)] ?? null;
   return (
     <div class="panels">

@@ -14,8 +14,10 @@ const SILENCE_MS = 7000;
 export type ConnectionState =
   | { readonly kind: "connecting" }
   | { readonly kind: "open" }
-  /** Tries again at `retryMs`, in milliseconds since 1970. */
-  | { readonly kind: "lost"; readonly reason: string; readonly retryMs: number };
+  /**
+   * Until a server answers again. Tries at `retryMs`, in milliseconds since 1970; null while it does.
+   */
+  | { readonly kind: "lost"; readonly reason: string; readonly retryMs: number | null };
 
 /** Who is told. */
 export interface ConnectionListener {
@@ -31,6 +33,8 @@ export class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
   #lastId = "";
+  /** Why the stream broke; null before that, and while it is open. */
+  #reason: string | null = null;
 
   /** Nothing happens before {@linkcode start}. */
   constructor(listener: ConnectionListener) {
@@ -43,7 +47,11 @@ export class Connection {
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
-    this.#listener.onState({ kind: "connecting" });
+    const reason = this.#reason;
+    // An attempt is no connection: it may hang, and what is shown is as old as before.
+    this.#listener.onState(
+      reason === null ? { kind: "connecting" } : { kind: "lost", reason, retryMs: null },
+    );
     void this.#read(abort).catch((error) => {
       if (this.#abort === abort) this.#lost(describe(error), null);
     });
@@ -66,6 +74,8 @@ export class Connection {
         cache: "no-store",
         signal: abort.signal,
       });
+      // It may have come before a later attempt gave this one up.
+      if (this.#abort !== abort) return;
       if (!response.ok || response.body === null) {
         const after = Number(response.headers.get("Retry-After"));
         this.#lost(
@@ -77,6 +87,7 @@ export class Connection {
         return;
       }
       this.#attempt = 0;
+      this.#reason = null;
       this.#listener.onState({ kind: "open" });
       const parser = new EventStreamParser();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -92,6 +103,8 @@ export class Connection {
       this.#lost(timedOut ? "the server has gone silent" : describe(error), null);
     } finally {
       clearTimeout(silence);
+      // What is left of an answer that was refused, or not understood, holds a stream of the server's.
+      abort.abort();
     }
   }
 
@@ -104,6 +117,7 @@ export class Connection {
   #lost(reason: string, afterMs: number | null): void {
     const waitMs = afterMs ?? backoffMs(this.#attempt, Math.random());
     this.#attempt++;
+    this.#reason = reason;
     this.#listener.onState({ kind: "lost", reason, retryMs: Date.now() + waitMs });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.start(), waitMs);

@@ -42,6 +42,9 @@ export const missed: Signal<number> = signal(0);
 /** Counts the times that runs began, ended, or were asked for. */
 export const runsVersion: Signal<number> = signal(0);
 
+/** Counts the times that a broken stream was opened again: what could not be had meanwhile may be there. */
+export const reconnects: Signal<number> = signal(0);
+
 /** How far the timeline of the run that the address names has come, and counts its changes. */
 export const pastGrown: Signal<{ readonly count: number; readonly isWhole: boolean }> = signal({
   count: 0,
@@ -71,6 +74,8 @@ let newestMs = 0;
 let scheduled = false;
 let newFaults = 0;
 let toldMs = 0;
+/** Of what is fetched of the run that the address names: one may be left for another, and come back to. */
+let pinning = new AbortController();
 
 /** The stretch that charts show, in milliseconds of the server. */
 export function viewRange(): { fromMs: number; toMs: number } {
@@ -177,7 +182,10 @@ const stream = new Connection({
       recorder.broken();
       announcement.value = `Disconnected: ${state.reason}`;
     }
-    if (state.kind === "open" && newest !== null) announcement.value = "Connected again";
+    if (state.kind === "open" && connection.value.kind === "lost") {
+      reconnects.value++;
+      announcement.value = "Connected again";
+    }
     connection.value = state;
   },
   onSnapshot(next) {
@@ -189,6 +197,8 @@ const stream = new Connection({
       if (heat !== null) heatLog.add(bdf, next.timeMs, heat);
     }
     announce(before, next);
+    // Another server: it has runs of its own.
+    if (before !== null && before.instance !== next.instance) void fetchPinned();
     newest = next;
     newestMs = next.timeMs;
     schedule();
@@ -201,12 +211,13 @@ const stream = new Connection({
 });
 
 function announce(before: Snapshot | null, next: Snapshot): void {
-  if (before === null) return;
-  const name = next.run?.scenario ?? "";
-  if (before.run?.id !== next.run?.id) {
-    announcement.value = `Run ${next.run?.id ?? ""} of ${name} has started`;
-  } else if (before.run?.state !== next.run?.state) {
-    announcement.value = `${name} ${next.run?.state ?? ""}`;
+  const { run } = next;
+  if (before === null || run === null) return;
+  if (machineOf(before) !== machineOf(next)) {
+    newFaults = 0;
+    announcement.value = `Run ${run.id} of ${run.scenario} has started`;
+  } else if (before.run?.state !== run.state) {
+    announcement.value = `${run.scenario} ${run.state}`;
   } else if (next.totals.faults > before.totals.faults) {
     newFaults += next.totals.faults - before.totals.faults;
     // A storm of faults is told of now and then, not four times a second.
@@ -247,25 +258,29 @@ function tellPast(is: "part" | "whole"): void {
 
 async function fetchPinned(): Promise<void> {
   const run = pinnedRun.value;
+  pinning.abort();
+  pinning = new AbortController();
+  const { signal } = pinning;
   pinned.value = null;
   pastLog.clear();
   tellPast("part");
   if (run === null) return;
   try {
-    const state = await getJson<Snapshot>(ofRun("/api/state"));
-    if (pinnedRun.value !== run) return;
+    const state = await getJson<Snapshot>(ofRun("/api/state"), signal);
+    signal.throwIfAborted();
     pinned.value = state;
     for (let cursor: string | null = "0"; cursor !== null;) {
       const path = `/api/timeline?limit=${TIMELINE_PAGE}&cursor=${cursor}`;
-      const page: TimelinePage = await getJson(ofRun(path));
-      if (pinnedRun.value !== run) return;
+      const page: TimelinePage = await getJson(ofRun(path), signal);
+      signal.throwIfAborted();
       pastLog.add(page);
       cursor = page.next;
       tellPast(cursor === null ? "whole" : "part");
     }
   } catch (error) {
+    if (signal.aborted) return;
     announcement.value = `Run ${run} cannot be shown: ${(error as Error).message}`;
-    if (pinnedRun.value === run) setExtra("run", "", "replace");
+    setExtra("run", "", "replace");
   }
 }
 
