@@ -8,7 +8,7 @@
 import { assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
 import { violations } from "./accessibility.ts";
-import { PAGE_NAMES, untilState, visit } from "./app_page.ts";
+import { PAGE_NAMES, untilSnapshot, untilState, visit, visitWhole } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
 import { keepPicture } from "./screenshots.ts";
@@ -31,20 +31,24 @@ for (const theme of ["dark", "light"] as const) {
         await using chromium = await Chromium.start();
         const page = await chromium.open(fake.url, { theme, width, reducedMotion: "reduce" });
         await untilState(page, "live");
-        await page.waitForTimeout(1500);
+        // Some snapshots, so that there is something to see; then nothing moves while it is looked at.
+        for (let i = 0; i < 20; i++) fake.tick(250);
+        fake.stand();
+        await untilSnapshot(page, fake.sequence);
         for (const name of PAGE_NAMES) {
-          await visit(page, name);
-          await page.waitForTimeout(800);
+          await visitWhole(page, name);
           if (name === "Overview") {
             await page.getByRole("button", { name: /as a table/ }).first().click();
+            await page.getByRole("region", { name: /, table$/ }).first().waitFor();
           }
           if (name === "Domains") {
             await page.getByRole("grid", { name: "Mappings" }).getByRole("row").nth(2).click();
+            await page.locator(".walk li").first().waitFor();
           }
           if (name === "Faults" || name === "Messages") {
             await page.getByRole("grid").getByRole("row").nth(3).click();
+            await page.getByRole("row", { selected: true }).waitFor();
           }
-          await page.waitForTimeout(300);
           assertEquals(await violations(page), [], name);
           const out = await page.evaluate(() =>
             document.documentElement.scrollWidth - document.documentElement.clientWidth
@@ -71,7 +75,8 @@ for (const theme of ["dark", "light"] as const) {
         await untilState(page, "idle");
         for (const name of PAGE_NAMES) {
           await visit(page, name);
-          await page.waitForTimeout(500);
+          await page.getByText("No run yet").first().waitFor();
+          if (name === "Runs") await page.locator("#scenarios-title").waitFor();
           assertEquals(await violations(page), [], name);
           await keepPicture(page, `${name.toLowerCase()}-empty-1440-${theme}`);
         }

@@ -23,6 +23,8 @@ export interface PageOptions {
   readonly width?: number;
   readonly theme?: "dark" | "light";
   readonly reducedMotion?: "reduce" | "no-preference";
+  /** What is done with it before it goes to its address: what it asks for first is answered already. */
+  readonly before?: (page: Page) => Promise<unknown>;
 }
 
 /** Whether there is a Chromium. Says loudly when there is none; in CI that is a failure. */
@@ -78,12 +80,17 @@ export class Chromium implements AsyncDisposable {
       if (!to.startsWith(origin) && !/^(?:data|blob):/.test(to)) complain(`request to ${to}`);
     });
     page.setDefaultTimeout(15_000);
+    await options.before?.(page);
     await page.goto(url);
     return page;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const context of this.#contexts) await context.close();
+    for (const context of this.#contexts) {
+      // A page asks until it goes, and what a test was about to answer then has nobody to go to.
+      for (const page of context.pages()) await page.unrouteAll({ behavior: "ignoreErrors" });
+      await context.close();
+    }
     await this.browser.close();
   }
 }

@@ -59,14 +59,16 @@ export class FakeDashboard implements AsyncDisposable {
   readonly #sizes: FakeSizes;
   readonly #bundle: Bundle;
   readonly #started = Date.now() - 1000;
-  readonly #instance = crypto.randomUUID();
+  #instance = crypto.randomUUID();
   readonly #streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
   #server: Deno.HttpServer<Deno.NetAddr> | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #sequence = 0;
   #faults: number;
   #events = 0;
-  #port = 0;
+  #aheadMs = 0;
+  #runId = 1;
+  #turnsAway = false;
   #translations = new Map<number, number>();
   #latest: Snapshot | null = null;
 
@@ -79,13 +81,17 @@ export class FakeDashboard implements AsyncDisposable {
   /** Serves on a free port of loopback. */
   static async start(sizes: Partial<FakeSizes> = {}): Promise<FakeDashboard> {
     const fake = new FakeDashboard({ ...SMALL, ...sizes }, await bundleClient());
-    fake.listen(0);
+    fake.#server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      (request) => fake.#answer(request),
+    );
+    fake.#timer = setInterval(() => fake.tick(), 250);
     return fake;
   }
 
   /** Where the page is. */
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/`;
+    return `http://127.0.0.1:${this.#server!.addr.port}/`;
   }
 
   /** Faults so far. */
@@ -93,35 +99,19 @@ export class FakeDashboard implements AsyncDisposable {
     return this.#faults;
   }
 
-  /** Listens, at the port it had when `port` is not given. */
-  listen(port: number = this.#port): void {
-    this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port, onListen: () => {} },
-      (request) => this.#answer(request),
-    );
-    this.#port = this.#server.addr.port;
-    this.#timer = setInterval(() => this.#tick(), 250);
+  /** Number of the newest snapshot. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
-  /** Ends every stream, and takes no more connections. */
-  async stop(): Promise<void> {
+  /** From now on snapshots come with {@linkcode tick} alone: nothing on the page moves by itself. */
+  stand(): void {
     clearInterval(this.#timer);
-    for (const stream of this.#streams) stream.close();
-    this.#streams.clear();
-    await this.#server?.shutdown();
-    this.#server = null;
   }
 
-  /** Loses `count` snapshots. */
-  skip(count: number): void {
-    this.#sequence += count;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-
-  #tick(): void {
+  /** Sends a snapshot, `passedMs` later by the clock that snapshots have. */
+  tick(passedMs = 0): void {
+    this.#aheadMs += passedMs;
     this.#faults += this.#sizes.faultsPerSnapshot;
     this.#latest = this.#snapshot();
     const { instance, sequence } = this.#latest;
@@ -132,9 +122,51 @@ export class FakeDashboard implements AsyncDisposable {
     for (const stream of this.#streams) stream.enqueue(bytes);
   }
 
+  /** From the next snapshot on it is another run that goes on. */
+  startRun(): void {
+    this.#runId++;
+  }
+
+  /** From the next snapshot on it is another server, at the same address. */
+  startAnew(): void {
+    this.#instance = crypto.randomUUID();
+    this.#sequence = 0;
+  }
+
+  /** Ends every stream, and lets none in: whoever comes is told to come again in a minute. */
+  turnAway(): void {
+    this.#turnsAway = true;
+    this.#endStreams();
+  }
+
+  /** Lets streams in again. */
+  letIn(): void {
+    this.#turnsAway = false;
+  }
+
+  /** Loses `count` snapshots. */
+  skip(count: number): void {
+    this.#sequence += count;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stand();
+    this.#endStreams();
+    await this.#server?.shutdown();
+  }
+
+  #nowMs(): number {
+    return Date.now() + this.#aheadMs;
+  }
+
+  #endStreams(): void {
+    for (const stream of this.#streams) stream.close();
+    this.#streams.clear();
+  }
+
   #run(): RunInfo {
     return {
-      id: 1,
+      id: this.#runId,
       scenario: "made-up",
       title: "Numbers of no machine",
       mode: "remap",
@@ -144,7 +176,7 @@ export class FakeDashboard implements AsyncDisposable {
       state: "running",
       reason: null,
       startedMs: this.#started,
-      durationMs: Date.now() - this.#started,
+      durationMs: this.#nowMs() - this.#started,
       progress: { done: this.#sequence % 1000, total: 1000 },
       checks: { passed: 4, failed: 1 },
       kept: true,
@@ -223,7 +255,7 @@ export class FakeDashboard implements AsyncDisposable {
     return {
       instance: this.#instance,
       sequence: this.#sequence,
-      timeMs: Date.now(),
+      timeMs: this.#nowMs(),
       state: "live",
       run: this.#run(),
       scenarioNs: this.#sequence * 1e6,
@@ -351,7 +383,11 @@ export class FakeDashboard implements AsyncDisposable {
         return new Response(asset.bytes, { headers: { "Content-Type": asset.mediaType } });
       }
     }
-    if (path === "/api/stream") return this.#stream();
+    if (path === "/api/stream") {
+      return this.#turnsAway
+        ? new Response(null, { status: 503, headers: { "Retry-After": "60" } })
+        : this.#stream();
+    }
     if (path === "/api/state") return Response.json(this.#latest ?? this.#snapshot());
     if (path === "/api/faults") {
       const first = cursor === 0 ? this.#faults - 1 : cursor;

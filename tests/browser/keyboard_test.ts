@@ -4,25 +4,29 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Page } from "playwright-core";
 import type { EndpointDetail } from "../../web/api.ts";
-import { PAGE_NAMES, untilState } from "./app_page.ts";
+import { PAGE_NAMES, untilSnapshot, untilState, untilWhole } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
 import { Served } from "./served.ts";
 
 const browser = { ignore: !await hasChromium(), sanitizeOps: false, sanitizeResources: false };
 
-/** What has the focus: its name, and whether one sees that it has. */
-async function focus(page: Page): Promise<{ name: string; seen: boolean; id: string }> {
+/** What has the focus: its name, and whether one sees that it has; whether it is the page as a whole. */
+async function focus(
+  page: Page,
+): Promise<{ name: string; seen: boolean; id: string; isNowhere: boolean }> {
   return await page.evaluate(() => {
     const element = document.activeElement as HTMLElement;
     const { outlineStyle, outlineWidth } = getComputedStyle(element);
     const box = element.getBoundingClientRect();
     // Where nothing has the focus the body stands in, and its text is all there is.
-    const text = element === document.body ? "" : element.textContent?.trim();
+    const isNowhere = element === document.body;
+    const text = isNowhere ? "" : element.textContent?.trim();
     return {
+      isNowhere,
       name: element.getAttribute("aria-label") ?? text ?? "",
       id: element.id,
       seen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && box.width > 1 &&
@@ -51,7 +55,8 @@ Deno.test({
     await untilState(page, "live");
 
     await page.keyboard.press("Tab");
-    assertEquals(await focus(page), { name: "Skip to the page", id: "", seen: true });
+    const { name, seen } = await focus(page);
+    assertEquals([name, seen], ["Skip to the page", true]);
     await page.keyboard.press("Enter");
     assertEquals((await focus(page)).id, "main");
 
@@ -66,11 +71,13 @@ Deno.test({
     await page.keyboard.press(" ");
     await untilState(page, "live");
 
+    // As the page has it: `page.url()` is told a moment later.
+    const address = () => page.evaluate(() => location.hash);
     await page.keyboard.press("]");
-    assert(page.url().includes("range=15m"));
+    assertStringIncludes(await address(), "range=15m");
     await page.keyboard.press("[");
     await page.keyboard.press("[");
-    assert(page.url().includes("range=1m"));
+    assertStringIncludes(await address(), "range=1m");
 
     const theme = () => page.evaluate(() => document.documentElement.dataset["theme"]);
     assertEquals(await theme(), "dark");
@@ -105,14 +112,13 @@ Deno.test({
     for (const [i, title] of PAGE_NAMES.entries()) {
       await page.keyboard.press(String(i + 1));
       await page.waitForFunction((name) => document.title.startsWith(name), title);
-      await page.waitForTimeout(700);
+      await untilWhole(page, title);
       const unseen: string[] = [];
       const stops = new Set<string>();
       for (let stop = 0; stop < 120; stop++) {
         await page.keyboard.press("Tab");
-        const { name, seen } = await focus(page);
-        const atEnd = await page.evaluate(() => document.activeElement === document.body);
-        if (atEnd) break;
+        const { name, seen, isNowhere } = await focus(page);
+        if (isNowhere) break;
         stops.add(name);
         if (!seen) unseen.push(name);
       }
@@ -161,6 +167,7 @@ Deno.test({
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "streamer 00:03.0" }).waitFor();
 
+    await page.getByRole("tree", { name: "Device state" }).waitFor();
     await tabTo(page, (name) => name.startsWith("status"));
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
@@ -168,8 +175,13 @@ Deno.test({
     await page.keyboard.press("ArrowLeft");
     await page.locator("[data-path='/dma'][aria-expanded='false']").waitFor();
 
-    await page.waitForFunction(() =>
-      !document.querySelector<HTMLInputElement>("input[type=range]")!.disabled
+    // More events than are in sight, and no more while they are scrubbed through.
+    for (let i = 0; i < 60; i++) fake.tick();
+    fake.stand();
+    await untilSnapshot(page, fake.sequence);
+    assertEquals(
+      await page.getByRole("slider", { name: "Scrub through the timeline" }).isDisabled(),
+      false,
     );
     await tabTo(page, (name) => name === "Scrub through the timeline");
     await page.keyboard.press("Home");
@@ -206,23 +218,47 @@ Deno.test({
 
 Deno.test({
   ...browser,
+  name: "the row that a key chooses is there with the choice, however far away it is",
+  fn: async () => {
+    await using fake = await FakeDashboard.start({ faults: 500 });
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(`${fake.url}#/faults`);
+    const grid = page.getByRole("grid", { name: "Faults" });
+    for (const [key, row] of [["End", "501"], ["Home", "2"]] as const) {
+      const chosen = await grid.evaluate(async (it, key) => {
+        it.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        // The task of the key goes on: no picture has come between.
+        for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+        const id = it.getAttribute("aria-activedescendant") ?? "";
+        return document.getElementById(id)?.getAttribute("aria-rowindex");
+      }, key);
+      assertEquals(chosen, row, key);
+    }
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
   name: "the tree of a device's state keeps the focus when the item that has it goes",
   fn: async () => {
     await using fake = await FakeDashboard.start();
     await using chromium = await Chromium.start();
-    const page = await chromium.open(`${fake.url}#/endpoint/00:01.0`);
     let isRunning = true;
-    await page.route(/\/api\/endpoints\/[^/]+$/, async (route) => {
-      const response = await route.fetch();
-      const detail = await response.json() as EndpointDetail;
-      const inspect = {
-        ...detail.inspect,
-        dma: isRunning ? { source: "0x100000", count: 4096 } : { source: "0x100000" },
-        ...(isRunning ? {} : { queue: null }),
-      };
-      await route.fulfill({ response, json: { ...detail, inspect } });
+    const page = await chromium.open(`${fake.url}#/endpoint/00:01.0`, {
+      before: (page) =>
+        page.route(/\/api\/endpoints\/[^/]+$/, async (route) => {
+          const response = await route.fetch();
+          const detail = await response.json() as EndpointDetail;
+          const inspect = {
+            ...detail.inspect,
+            dma: isRunning ? { source: "0x100000", count: 4096 } : { source: "0x100000" },
+            ...(isRunning ? {} : { queue: null }),
+          };
+          await route.fulfill({ response, json: { ...detail, inspect } });
+        }),
     });
-    await untilState(page, "live");
+    await page.getByRole("tree", { name: "Device state" }).waitFor();
     const at = (path: string) => page.locator(`[data-path='${path}']:focus`).waitFor();
 
     await tabTo(page, (name) => name.startsWith("status"));
@@ -241,6 +277,38 @@ Deno.test({
     await at("/queue");
     await page.keyboard.press("Home");
     await at("/status");
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "a filtered list keeps the focus, and what is in sight, while more comes",
+  fn: async () => {
+    await using fake = await FakeDashboard.start({ faults: 300, faultsPerSnapshot: 3 });
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(fake.url);
+    await untilState(page, "live");
+    fake.stand();
+    await page.goto(`${fake.url}#/faults?filter=reason%3Apermission`);
+    // One of three, and the head.
+    const rowsAre = (count: number) =>
+      page.getByRole("grid", { name: "Faults" })
+        .and(page.locator(`[aria-rowcount="${Math.floor(count / 3) + 1}"]`)).waitFor();
+    await rowsAre(fake.faults);
+    const grid = page.getByRole("grid", { name: "Faults" });
+    await grid.focus();
+    await grid.evaluate((it) => it.scrollTop = 28 * 40);
+    const numberInSight = () =>
+      grid.evaluate((it) => {
+        const { x, y } = it.querySelector("[role=columnheader]")!.getBoundingClientRect();
+        return document.elementFromPoint(x + 5, y + 28 * 1.5)!.textContent;
+      });
+    await page.getByRole("row").and(page.locator(`[aria-rowindex="42"]`)).waitFor();
+    const before = await numberInSight();
+    fake.tick();
+    await rowsAre(fake.faults);
+    assertEquals([(await focus(page)).name, await numberInSight()], ["Faults", before]);
     assertEquals(chromium.complaints, []);
   },
 });

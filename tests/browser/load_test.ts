@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { integer, PAGE_NAMES, untilState, visit } from "./app_page.ts";
+import { integer, PAGE_NAMES, untilSnapshot, untilState, visit } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
 import { startNoting, stopNoting } from "./main_thread.ts";
@@ -39,7 +39,7 @@ Deno.test({
     // While it goes on, the reader goes round.
     const end = served.ended(id);
     let ended = false;
-    void end.then(() => ended = true);
+    end.then(() => ended = true, () => ended = true);
     do {
       for (const name of PAGE_NAMES) {
         await visit(page, name);
@@ -56,9 +56,11 @@ Deno.test({
     assertEquals(Number(await mappings.getAttribute("aria-rowcount")), MAPPINGS + 1);
     await mappings.focus();
     await page.keyboard.press("End");
-    await page.waitForTimeout(200);
+    await page.locator(`[aria-rowindex="${MAPPINGS + 1}"]`).waitFor();
     for (let i = 0; i < 20; i++) await page.keyboard.press("PageUp");
     await page.getByLabel("Filter Domains").fill("iova:0x40*");
+    // 16 MiB of them, 8 KiB from one to the next, and the head.
+    await mappings.and(page.locator('[aria-rowcount="2049"]')).waitFor();
     await page.getByLabel("Filter Domains").fill("");
 
     await visit(page, "Faults");
@@ -69,7 +71,7 @@ Deno.test({
     await page.keyboard.press("End");
     for (let i = 0; i < 20; i++) await page.keyboard.press("PageUp");
     await page.getByLabel("Filter Faults").fill("reason:unmapped");
-    await page.waitForTimeout(500);
+    await page.getByText(/^10\D000 of 10\D000 faults$/).waitFor();
 
     await assertBrief(chromium);
     assertEquals(chromium.complaints, []);
@@ -94,11 +96,13 @@ Deno.test({
     await startNoting(chromium.browser, page);
     for (const name of PAGE_NAMES) {
       await visit(page, name);
-      await page.waitForTimeout(1500);
+      await untilSnapshot(page, fake.sequence + 6);
     }
     await visit(page, "Overview");
     // The busiest by name, and one series for all the others.
-    const names = await page.locator(".legend").first().locator(".name, a").allTextContents();
+    const legend = page.locator(".legend").first();
+    await legend.getByText("993 others", { exact: true }).waitFor();
+    const names = await legend.locator(".name, a").allTextContents();
     assertEquals(names.length, 8);
     assertEquals(names[7], "993 others");
     await assertBrief(chromium);

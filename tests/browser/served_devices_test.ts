@@ -9,7 +9,7 @@ import { assertEquals } from "@std/assert";
 import { Access, type Gpa, type Iova } from "../../core/address.ts";
 import { settled, withClient, withServer } from "../web/_served.ts";
 import { violations } from "./accessibility.ts";
-import { untilState, visit } from "./app_page.ts";
+import { untilState, untilWhole, visit } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { keepPicture } from "./screenshots.ts";
 
@@ -27,6 +27,7 @@ Deno.test({
         await untilState(page, "live");
         await page.getByText("No client is connected").waitFor();
         await row.getByText("none yet").waitFor();
+        await untilWhole(page, "Overview");
         assertEquals(await violations(page), []);
         await visit(page, "Messages");
         await page.getByText("No message yet").waitFor();
@@ -57,6 +58,9 @@ Deno.test({
           await keepPicture(page, "served");
           await visit(page, "Domains");
           await page.getByText("0x8000").first().waitFor();
+          // No client says what guest address a mapping leads to.
+          await page.getByRole("columnheader", { name: "Window" }).waitFor();
+          assertEquals(await page.getByRole("columnheader", { name: "GPA" }).count(), 0);
           await visit(page, "Faults");
           await page.getByText("0x60000").first().waitFor();
           await visit(page, "Messages");
