@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ConsoleLimit } from "./console_limit.ts";
 import { consoleTail } from "./console_log.ts";
 import { within } from "./deadline.ts";
 import { SILENT } from "./fetch/listener.ts";
@@ -19,6 +20,8 @@ const BOOT_TIMEOUT_MS = 60_000;
 const SILENCE_MS = 20_000;
 /** Lines of the console in errors. */
 const TAIL_LINES = 25;
+/** Between two looks at how long the console's log has become. */
+const LOOK_MS = 1000;
 /** How long QEMU may take to end: asked, then told, then killed. */
 const QUIT_MS = 2000;
 const TERMINATE_MS = 1000;
@@ -70,7 +73,10 @@ export class Vm implements AsyncDisposable {
     this.qmp.onEvent(({ name }) => {
       if (name === "RESET") this.guest.wasReset();
     });
+    const limit = new ConsoleLimit(paths.consoleLog);
+    const looking = setInterval(() => limit.look(), LOOK_MS);
     this.ended = process.ended.then(async ({ code, signal }) => {
+      clearInterval(looking);
       this.qmp.close();
       this.guest.close();
       await Promise.all([this.qmp.ended, this.guest.ended]);
@@ -131,7 +137,7 @@ export class Vm implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** The file of the console's log. */
+  /** The file of the console's log: of one that has grown long, the beginning and the end. */
   get consoleLog(): string {
     return this.#paths.consoleLog;
   }
