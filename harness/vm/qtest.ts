@@ -4,6 +4,7 @@
  * @module
  */
 
+import { OwnFolder } from "../folder/own_folder.ts";
 import { within } from "./deadline.ts";
 import { LineSocket } from "./line_socket.ts";
 import { qemuCommand, type VmFiles } from "./qemu.ts";
@@ -24,12 +25,12 @@ const CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc, CONFIG_ENABLE = 2 ** 31;
 /** A machine whose CPU is the caller. Commands may overlap; they are carried out in order. */
 export class Qtest implements AsyncDisposable {
   readonly #process: Supervised;
-  readonly #folder: string;
+  readonly #folder: OwnFolder;
   readonly #socket: LineSocket;
   readonly #waiting: ((answer: string | Error) => void)[] = [];
   #over: Error | null = null;
 
-  private constructor(process: Supervised, folder: string, conn: Deno.Conn) {
+  private constructor(process: Supervised, folder: OwnFolder, conn: Deno.Conn) {
     this.#process = process;
     this.#folder = folder;
     this.#socket = new LineSocket(conn, LINE_LIMIT, {
@@ -41,33 +42,38 @@ export class Qtest implements AsyncDisposable {
     });
   }
 
-  /** Starts a q35 with 256 MiB and these devices. @throws {VmError} */
+  /** Starts a q35 with 256 MiB and these devices. Leaves nothing of one that does not start. @throws {VmError} */
   static async start(devices: readonly string[], files: VmFiles): Promise<Qtest> {
     const qemu = await qemuCommand(files);
-    const folder = await Deno.makeTempDir({ prefix: "viaduct-qtest-" });
-    using listener = Deno.listen({ transport: "unix", path: `${folder}/qtest` });
-    const process = new Supervised(qemu.program, [
-      ...qemu.args,
-      ...["-nodefaults", "-no-user-config", "-display", "none"],
-      ...["-machine", "q35,memory-backend=ram,sata=off,smbus=off,usb=off,vmport=off,i8042=off"],
-      ...["-accel", "qtest"],
-      ...["-m", "256M", "-object", "memory-backend-memfd,id=ram,size=256M,share=on"],
-      ...["-qtest", `unix:${folder}/qtest`, "-qtest-log", "none"],
-      ...devices,
-    ], { folder, env: qemu.env });
-    const ended = process.ended.then(() => null);
-    const conn = await within(Promise.race([listener.accept(), ended]), START_MS, null);
-    if (conn === null) {
+    const folder = new OwnFolder("viaduct-qtest-");
+    let process: Supervised | null = null;
+    try {
+      const { path } = folder;
+      using listener = Deno.listen({ transport: "unix", path: `${path}/qtest` });
+      process = new Supervised(qemu.program, [
+        ...qemu.args,
+        ...["-nodefaults", "-no-user-config", "-display", "none"],
+        ...["-machine", "q35,memory-backend=ram,sata=off,smbus=off,usb=off,vmport=off,i8042=off"],
+        ...["-accel", "qtest"],
+        ...["-m", "256M", "-object", "memory-backend-memfd,id=ram,size=256M,share=on"],
+        ...["-qtest", `unix:${path}/qtest`, "-qtest-log", "none"],
+        ...devices,
+      ], { folder: path, env: qemu.env });
+      const ended = process.ended.then(() => null);
+      const conn = await within(Promise.race([listener.accept(), ended]), START_MS, null);
+      if (conn !== null) return new Qtest(process, folder, conn);
       process.kill("SIGKILL");
       await process.ended;
-      const output = (await process.output).trim();
-      await Deno.remove(folder, { recursive: true });
       throw new VmError(
-        `Cannot start QEMU for qtest: ${output}`,
+        `Cannot start QEMU for qtest: ${(await process.output).trim()}`,
         "see what QEMU says of its arguments",
       );
+    } catch (error) {
+      process?.kill("SIGKILL");
+      await process?.ended;
+      await folder.close();
+      throw error;
     }
-    return new Qtest(process, folder, conn);
   }
 
   /** The unsigned value at an address of memory space. */
@@ -123,7 +129,7 @@ export class Qtest implements AsyncDisposable {
     if (await within(this.#process.ended, QUIT_MS, null) === null) this.#process.kill("SIGKILL");
     await this.#process.ended;
     await this.#socket.ended;
-    await Deno.remove(this.#folder, { recursive: true }).catch(() => {});
+    await this.#folder.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
