@@ -159,7 +159,9 @@ export class UnixListener implements Disposable {
 
   /**
    * The next connection, or `-errno`: `-EAGAIN` when none waits; `-EMFILE` or `-ENFILE`
-   * when there is no descriptor for it, and then the caller has been hung up on.
+   * when there is no descriptor for it, and then the caller has been hung up on. Where even
+   * that takes a descriptor that is not there the caller waits, and {@linkcode fd} stays
+   * readable: after an error other than `-EAGAIN` let some time pass.
    */
   accept(options: UnixStreamOptions = {}): UnixStream | number {
     for (;;) {

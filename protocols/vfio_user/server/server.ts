@@ -9,6 +9,7 @@
  */
 
 import type { Completion } from "../../../core/iommu/completion.ts";
+import type { Timer } from "../../../core/observe/clock.ts";
 import type { DeviceError } from "../../../devices/pci/device_error.ts";
 import type { PciDevice } from "../../../devices/pci/pci_device.ts";
 import { PciFunction } from "../../../devices/pci/pci_function.ts";
@@ -36,6 +37,9 @@ export const SERVER_CAPABILITIES: Capabilities = {
   ...OUR_CAPABILITIES,
   migration: { pgsize: 4096, max_bitmap_size: MAX_BITMAP },
 };
+
+/** Milliseconds after which a server that could not accept a client tries again. */
+const ACCEPT_AGAIN_MS = 100;
 
 /** How a server is made. */
 export interface VfioUserServerOptions {
@@ -86,6 +90,10 @@ export class VfioUserServer implements Disposable {
   #session: Session | null = null;
   /** A client has gone, and DMA to its memory is still in flight. */
   #clearing = false;
+  /** Until when nobody is accepted, since that has just failed. */
+  #pause: Timer | null = null;
+  /** Accepting fails, and that has been said. */
+  #refusing = false;
   #disposed = false;
 
   /**
@@ -179,6 +187,7 @@ export class VfioUserServer implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#pause?.cancel();
     this.#registration.remove();
     this.#listener.close();
     this.disconnect("the server is shut down");
@@ -198,13 +207,29 @@ export class VfioUserServer implements Disposable {
     const limit = messageLimit(this.#parts.capabilities.max_data_xfer_size);
     const stream = this.#listener.accept({ receiveLimit: limit + RECEIVE_AHEAD });
     if (typeof stream === "number") {
-      if (stream !== -Errno.EAGAIN) this.#log(`Cannot accept a client: ${errnoName(stream)}`);
+      if (stream !== -Errno.EAGAIN) this.#waitToAccept(stream);
       return;
     }
+    this.#refusing = false;
     this.metrics.clients++;
     this.#registration.watch(0);
     this.#log("A client has connected");
     this.#session = new Session(this.#parts, stream, (reason) => this.#gone(reason));
+  }
+
+  /** What stands in the way, such as too many open files, may pass: a client that waits must not wake every poll until then. */
+  #waitToAccept(failure: number): void {
+    if (!this.#refusing) {
+      this.#log(
+        `Cannot accept a client: ${errnoName(failure)}; tried again every ${ACCEPT_AGAIN_MS} ms`,
+      );
+    }
+    this.#refusing = true;
+    this.#registration.watch(0);
+    this.#pause = this.#machine.reactor.clock.defer(ACCEPT_AGAIN_MS, () => {
+      this.#pause = null;
+      this.#registration.watch(POLLIN);
+    });
   }
 
   /** The client is gone: its memory and its interrupts go, the device's state stays (rule 25). */
