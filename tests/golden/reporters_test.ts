@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { setColorEnabled, stripAnsiCode } from "@std/fmt/colors";
+import { fromFileUrl } from "@std/path";
+import { stripAnsiCode } from "@std/fmt/colors";
 import * as v from "valibot";
 import { dot } from "../../harness/report/dot.ts";
 import { htmlReport } from "../../harness/report/html/html_report.ts";
@@ -14,10 +15,18 @@ import { jsonl } from "../../harness/report/jsonl.ts";
 import { junitReport } from "../../harness/report/junit.ts";
 import { pretty } from "../../harness/report/pretty.ts";
 import type { MakeReporter, Style } from "../../harness/report/reporter.ts";
-import { COLOURED, PLAIN } from "../../harness/report/style.ts";
+import { PLAIN } from "../../harness/report/style.ts";
 import { tap } from "../../harness/report/tap.ts";
 import { ReportSchema, type RunReport, RunSchema } from "../../harness/run/run_report.ts";
 import { EXAMPLE_RUNS, EXAMPLE_SUMMARY } from "./example_runs.ts";
+
+/** Escape sequences whatever the environment says: `@std/fmt/colors` writes none where NO_COLOR is set. */
+const ESCAPED: Style = {
+  good: (text) => `\x1b[32m${text}\x1b[39m`,
+  bad: (text) => `\x1b[1m\x1b[31m${text}\x1b[39m\x1b[22m`,
+  faint: (text) => `\x1b[2m${text}\x1b[22m`,
+  strong: (text) => `\x1b[1m${text}\x1b[22m`,
+};
 
 function printed(make: MakeReporter, style: Style = PLAIN, columns = 100): string {
   let text = "";
@@ -59,8 +68,7 @@ Deno.test("htmlReport() writes what its golden file holds", async () => {
 });
 
 Deno.test("pretty() says the same with colours, and keeps the matrix within 100 columns", () => {
-  setColorEnabled(true);
-  const coloured = printed(pretty, COLOURED);
+  const coloured = printed(pretty, ESCAPED);
   const plain = printed(pretty);
   assert(coloured !== plain);
   assertEquals(
@@ -69,6 +77,24 @@ Deno.test("pretty() says the same with colours, and keeps the matrix within 100 
   );
   const matrix = plain.split("\n\n")[0]!;
   for (const line of matrix.split("\n")) assert(line.length <= 100, line);
+});
+
+Deno.test("COLOURED gives each style colours of its own, once they are switched on", async () => {
+  const source = `
+    import { setColorEnabled } from "@std/fmt/colors";
+    import { COLOURED } from "./harness/report/style.ts";
+    setColorEnabled(true);
+    console.log(JSON.stringify(Object.values(COLOURED).map((style) => style("text"))));
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", source],
+    cwd: fromFileUrl(new URL("../..", import.meta.url)),
+    // An empty one counts as none.
+    env: { NO_COLOR: "" },
+  }).output();
+  const styled = JSON.parse(new TextDecoder().decode(stdout)) as string[];
+  assertEquals(styled.map(stripAnsiCode), ["text", "text", "text", "text"]);
+  assertEquals(new Set([...styled, "text"]).size, 5);
 });
 
 Deno.test("pretty() lays columns under each other where the line is too short for them", () => {
