@@ -14,7 +14,11 @@ export class RemoteBars {
   readonly #memory64 = new BarAllocator([{ start: 0x80_0000_0000, length: 0x80_0000_0000 }]);
   readonly #io = new BarAllocator([{ start: 0xc000, length: 0x4000 }]);
 
-  /** Gives every BAR of `target` an address, and enables BARs and bus mastering. @throws {RangeError} when a window is used up */
+  /**
+   * Gives every BAR of `target` an address, and enables BARs and bus mastering. The addresses stay the
+   * function's wherever it moves.
+   * @throws {RangeError} when a window is used up: none of them has an address then
+   */
   async assign(target: PciTarget): Promise<void> {
     const command = await target.configRead(pci.PCI_COMMAND, 2);
     const found: { at: number; wide: boolean; io: boolean; size: number }[] = [];
@@ -33,11 +37,23 @@ export class RemoteBars {
       if (wide) bar++;
     }
     // The largest first, as any of them is aligned to its size.
-    for (const { at, wide, io, size } of found.sort((a, b) => b.size - a.size)) {
+    const given: (readonly [BarAllocator, number])[] = [];
+    const allocate = ({ wide, io, size }: { wide: boolean; io: boolean; size: number }): number => {
       const room = wide && this.#memory64.hasRoom(size) ? this.#memory64 : this.#memory;
-      const address = (io ? this.#io : room).allocate(size);
-      await target.configWrite(at, 4, address % 2 ** 32);
-      if (wide) await target.configWrite(at + 4, 4, Math.floor(address / 2 ** 32));
+      const allocator = io ? this.#io : room;
+      const address = allocator.allocate(size);
+      given.push([allocator, address]);
+      return address;
+    };
+    try {
+      for (const bar of found.sort((a, b) => b.size - a.size)) {
+        const address = allocate(bar);
+        await target.configWrite(bar.at, 4, address % 2 ** 32);
+        if (bar.wide) await target.configWrite(bar.at + 4, 4, Math.floor(address / 2 ** 32));
+      }
+    } catch (error) {
+      for (const [allocator, address] of given) allocator.free(address);
+      throw error;
     }
     const enable = pci.PCI_COMMAND_IO | pci.PCI_COMMAND_MEMORY | pci.PCI_COMMAND_MASTER;
     await target.configWrite(pci.PCI_COMMAND, 2, command | enable);

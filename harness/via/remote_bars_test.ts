@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import type { PciDevice } from "../../devices/pci/pci_device.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import type { BarLayout, PciDevice } from "../../devices/pci/pci_device.ts";
 import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import { NoMemory } from "../../devices/pci/no_memory.ts";
 import { PciBus } from "../../devices/pci/bus.ts";
@@ -10,12 +10,7 @@ import { RemoteBars } from "./remote_bars.ts";
 class Barred implements PciDevice {
   readonly type = "barred";
   readonly ident = { vendorId: 0x1234, deviceId: 1, revisionId: 1, classCode: 0xff_0000 };
-  readonly bars = [
-    { index: 0, size: 0x1000, kind: "mmio32" },
-    { index: 1, size: 0x10, kind: "io" },
-    { index: 2, size: 0x10_0000, kind: "mmio64" },
-    { index: 4, size: 0x2000, kind: "mmio32" },
-  ] as const;
+  constructor(readonly bars: readonly BarLayout[]) {}
   attach(): void {}
   barRead(): number {
     return 0;
@@ -27,12 +22,27 @@ class Barred implements PciDevice {
   }
 }
 
-function barred(): PciFunction {
-  return new PciFunction(new Barred(), {
+const BARS: readonly BarLayout[] = [
+  { index: 0, size: 0x1000, kind: "mmio32" },
+  { index: 1, size: 0x10, kind: "io" },
+  { index: 2, size: 0x10_0000, kind: "mmio64" },
+  { index: 4, size: 0x2000, kind: "mmio32" },
+];
+
+function barred(bars: readonly BarLayout[] = BARS): PciFunction {
+  return new PciFunction(new Barred(bars), {
     memory: new NoMemory(),
     clock: { nowNs: 0, defer: () => ({ cancel: () => {} }) },
     sink: { message: () => {}, intx: () => {} },
   });
+}
+
+function targetOf(fn: PciFunction): PciTarget {
+  return {
+    configRead: (offset: number, size: 1 | 2 | 4) => Promise.resolve(fn.configRead(offset, size)),
+    configWrite: (offset: number, size: 1 | 2 | 4, value: number) =>
+      Promise.resolve(fn.configWrite(offset, size, value)),
+  } as PciTarget;
 }
 
 function registers(fn: PciFunction): number[] {
@@ -51,13 +61,17 @@ Deno.test("RemoteBars.assign() puts the BARs of one device after the other where
       2,
       pci.PCI_COMMAND_IO | pci.PCI_COMMAND_MEMORY | pci.PCI_COMMAND_MASTER,
     );
-    const target = {
-      configRead: (offset: number, size: 1 | 2 | 4) =>
-        Promise.resolve(ours.configRead(offset, size)),
-      configWrite: (offset: number, size: 1 | 2 | 4, value: number) =>
-        Promise.resolve(ours.configWrite(offset, size, value)),
-    } as PciTarget;
-    await remote.assign(target);
+    await remote.assign(targetOf(ours));
     assertEquals(registers(ours), registers(theirs));
   }
+});
+
+Deno.test("RemoteBars.assign() takes no addresses for a device that there is no room for", async () => {
+  const remote = new RemoteBars();
+  const half = { size: 2 ** 28, kind: "mmio32" } as const;
+  const both = barred([{ index: 0, ...half }, { index: 1, ...half }]);
+  await assertRejects(() => remote.assign(targetOf(both)), RangeError, "no room is left");
+  const one = barred([{ index: 0, ...half }]);
+  await remote.assign(targetOf(one));
+  assertEquals(one.barAddress(0), 0xe000_0000);
 });
