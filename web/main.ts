@@ -3,9 +3,9 @@
  * @module
  */
 
-import { tellFailure, tellInternalError } from "../harness/cli/command_failure.ts";
+import { endWhenUncaught, tellFailure, tellUnwritten } from "../harness/cli/command_failure.ts";
 import { parseDashboardCommand } from "../harness/cli/dashboard_options.ts";
-import { INTERRUPTED } from "../harness/cli/exit_code.ts";
+import { INTERNAL, INTERRUPTED } from "../harness/cli/exit_code.ts";
 import { Terminal } from "../harness/cli/terminal.ts";
 import type { ChildProcess } from "../harness/child/child_process.ts";
 import { loadCatalog } from "../harness/run/catalog.ts";
@@ -32,6 +32,14 @@ function firstSignal(): Promise<number> {
       });
     }
   });
+}
+
+/** Nobody can use a dashboard whose link nobody has. @returns the exit code */
+function noLink(): number {
+  if (stdout.failure === null) {
+    stderr.write("Cannot write the dashboard's link to stdout: its reader has gone\n");
+  }
+  return INTERNAL;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -63,7 +71,7 @@ async function main(args: readonly string[]): Promise<number> {
     throw listenError(error, host, port);
   }
   stdout.write(`${dashboard.link}\n`);
-  const code = await signalled;
+  const code = stdout.isOpen ? await signalled : noLink();
   await dashboard.close();
   return code;
 }
@@ -77,9 +85,6 @@ async function exitCode(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    Deno.exit(tellInternalError(COMMAND, event.reason));
-  });
-  Deno.exit(await exitCode(Deno.args));
+  endWhenUncaught(COMMAND);
+  Deno.exit(tellUnwritten(stdout, stderr, await exitCode(Deno.args)));
 }

@@ -25,6 +25,18 @@ export function tellInternalError(command: FailingCommand, error: unknown): numb
   return INTERNAL;
 }
 
+/** From now on what nobody has caught ends the process, as {@linkcode tellInternalError} says. */
+export function endWhenUncaught(command: FailingCommand): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    Deno.exit(tellInternalError(command, event.reason));
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    Deno.exit(tellInternalError(command, event.error));
+  });
+}
+
 /** Tells what ended the command: its user asked for what cannot be, or else it is at fault. @returns the exit code */
 export function tellFailure(command: FailingCommand, error: unknown): number {
   if (!(error instanceof UsageError)) return tellInternalError(command, error);

@@ -13,7 +13,7 @@ import { privateDirectory } from "../../protocols/linux/unix_socket.ts";
 import { ServerObservation } from "../observe/server_observation.ts";
 import { shellWord, taskCommand } from "../task_command.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
-import { tellFailure, tellUnwritten } from "./command_failure.ts";
+import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import type { MachineOnlooker, OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
 import type { ServedDevice, ServeStart } from "./serve_messages.ts";
@@ -36,6 +36,7 @@ const FIRST_ENDPOINT = requesterId(0, 4);
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
+const COMMAND = { task: "serve", culprit: "the server", stderr };
 
 /** Where a device comes from. @throws {UsageError} for a name that is not known */
 export function locate(name: string): ServeStart["devices"][number] {
@@ -118,7 +119,7 @@ async function run(
   args: readonly string[],
   open: OpenMachineOnlooker | null,
 ): Promise<number> {
-  const start: Omit<ServeStart, "watch"> = {
+  const start: Omit<ServeStart, "watch" | "logRoom"> = {
     devices: command.devices.map(locate),
     firstEndpoint: FIRST_ENDPOINT,
     socketDir: prepare(command.socketDir),
@@ -168,7 +169,7 @@ async function exitCode(
     const command = parseServeCommand(args, NAMES, (text) => stdout.write(text));
     return command === null ? ENDED : await run(command, args, open);
   } catch (error) {
-    return tellFailure({ task: "serve", culprit: "the server", stderr }, error);
+    return tellFailure(COMMAND, error);
   }
 }
 
@@ -177,6 +178,7 @@ export async function serveCommand(
   args: readonly string[],
   open: OpenMachineOnlooker | null = null,
 ): Promise<never> {
+  endWhenUncaught(COMMAND);
   Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 

@@ -5,6 +5,7 @@
 
 import type { ReactorHandle } from "../../protocols/linux/reactor.ts";
 import type { ServerTold, ServerWatchRequest } from "../observe/server_thread_protocol.ts";
+import type { LogRoom } from "./serving_log.ts";
 import type { Spin } from "./serve_options.ts";
 
 /** What is to be served. */
@@ -24,6 +25,8 @@ export interface ServeStart {
   readonly messages: string | null;
   /** How it is to be watched, or null. */
   readonly watch: ServerWatchRequest | null;
+  /** For its log. */
+  readonly logRoom: LogRoom;
 }
 
 /** A device that is served. */
@@ -48,6 +51,8 @@ export type ServeReport =
     /** Messages are written to this process's stdout, where nothing else may go then. */
     readonly takesStdout: boolean;
   }
+  /** For stderr. */
+  | { readonly kind: "log"; readonly text: string }
   /** For whoever looks on. */
   | { readonly kind: "told"; readonly told: ServerTold }
   /** It cannot be served, and the message says what would be right. */

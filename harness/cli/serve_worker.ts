@@ -1,6 +1,6 @@
 /**
  * The thread of `deno task serve`: loads the devices, and runs the reactor that serves them until it
- * is stopped. Logs go to stderr.
+ * is stopped. What it logs goes to stderr, and never waits for it.
  * @module
  */
 
@@ -18,7 +18,7 @@ import { ServerWatch } from "../observe/server_watch.ts";
 import { describeBriefly, describeError } from "../run/describe_error.ts";
 import { LiveOutput } from "./live_output.ts";
 import type { ServedDevice, ServeReport, ServeRequest, ServeStart } from "./serve_messages.ts";
-import { Terminal } from "./terminal.ts";
+import { ServingLog } from "./serving_log.ts";
 import { UsageError } from "./usage_error.ts";
 
 declare const self: {
@@ -26,8 +26,6 @@ declare const self: {
   postMessage(message: ServeReport): void;
   close(): void;
 };
-
-const stderr = new Terminal(Deno.stderr);
 
 /** The part of a device type that a server needs. */
 type Loaded = Pick<DeviceType<unknown, unknown>, "type" | "create">;
@@ -92,14 +90,21 @@ function make(type: string, create: Loaded["create"]): PciDevice {
 }
 
 /** Everything that is open, to be closed in reverse. */
-function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStack): Reactor {
+function open(
+  start: ServeStart,
+  types: readonly Loaded[],
+  log: ServingLog,
+  parts: DisposableStack,
+): Reactor {
   const reactor = parts.use(
     new Reactor({
       spin: start.spin,
-      onError: (error) => stderr.write(`A handler failed: ${describeError(error)}\n`),
+      onError: (error) => log.write(`A handler failed: ${describeError(error)}`),
     }),
   );
-  const messages = start.messages === null ? null : openMessages(start.messages, reactor, parts);
+  const messages = start.messages === null
+    ? null
+    : openMessages(start.messages, reactor, log, parts);
   const watch = start.watch === null
     ? null
     : new ServerWatch(start.watch, reactor, (told) => self.postMessage({ kind: "told", told }));
@@ -109,7 +114,7 @@ function open(start: ServeStart, types: readonly Loaded[], parts: DisposableStac
   for (const [device, { type, create }] of types.entries()) {
     const path = join(start.socketDir, `${type}.sock`);
     const say = (line: string): void => {
-      stderr.write(`${type}: ${line}\n`);
+      log.write(`${type}: ${line}`);
       watch?.log(`${type}: ${line}`);
     };
     let server: VfioUserServer | null = null;
@@ -165,14 +170,16 @@ class MessagesOutput implements Disposable {
   readonly output: LiveOutput;
   readonly #path: string;
   readonly #reactor: Reactor;
+  readonly #log: ServingLog;
   readonly #connections: { readonly name: string; readonly prefix: string }[] = [];
   #writer: MessageWriter | null = null;
   #begun: readonly MessageConnection[] = [];
 
   /** @throws {Error} when `path` cannot be written */
-  constructor(path: string, reactor: Reactor) {
+  constructor(path: string, reactor: Reactor, log: ServingLog) {
     this.#path = path;
     this.#reactor = reactor;
+    this.#log = log;
     this.output = new LiveOutput(path, reactor, (why) => this.#say(why));
   }
 
@@ -209,13 +216,18 @@ class MessagesOutput implements Disposable {
   }
 
   #say(why: string): void {
-    stderr.write(`Cannot write all of --messages ${this.#path}: ${why}\n`);
+    this.#log.write(`Cannot write all of --messages ${this.#path}: ${why}`);
   }
 }
 
-function openMessages(path: string, reactor: Reactor, parts: DisposableStack): MessagesOutput {
+function openMessages(
+  path: string,
+  reactor: Reactor,
+  log: ServingLog,
+  parts: DisposableStack,
+): MessagesOutput {
   try {
-    return parts.use(new MessagesOutput(path, reactor));
+    return parts.use(new MessagesOutput(path, reactor, log));
   } catch (error) {
     throw new UsageError(`Cannot write --messages ${path}: ${thrownMessage(error)}`);
   }
@@ -240,14 +252,18 @@ function end(report: ServeReport): void {
 async function load(start: ServeStart): Promise<void> {
   const types = await attempt(() => loadAll(start));
   if (!Array.isArray(types)) return end(types);
+  const log = new ServingLog(
+    start.logRoom,
+    (text) => self.postMessage({ kind: "log", text }),
+  );
   self.onmessage = async () => {
-    end(
-      await attempt((): ServeReport => {
-        using parts = new DisposableStack();
-        open(start, types, parts).run();
-        return { kind: "ended" };
-      }),
-    );
+    const report = await attempt((): ServeReport => {
+      using parts = new DisposableStack();
+      open(start, types, log, parts).run();
+      return { kind: "ended" };
+    });
+    log.end();
+    end(report);
   };
   self.postMessage({ kind: "loaded" });
 }

@@ -6,6 +6,7 @@
 import { type ReactorHandle, stopReactor } from "../../protocols/linux/reactor.ts";
 import type { ServerObservation } from "../observe/server_observation.ts";
 import type { ServedDevice, ServeReport, ServeRequest, ServeStart } from "./serve_messages.ts";
+import { LogPrinter } from "./serving_log.ts";
 import { ServingError } from "./serving_error.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -28,7 +29,7 @@ export interface ServingThread {
  * @throws the signal's reason
  */
 export function startServing(
-  start: Omit<ServeStart, "watch">,
+  start: Omit<ServeStart, "watch" | "logRoom">,
   observation: ServerObservation | null,
   signal: AbortSignal | null = null,
 ): Promise<ServingThread> {
@@ -36,6 +37,7 @@ export function startServing(
   const ended = Promise.withResolvers<void>();
   // Whoever has not heard of the thread yet hears of its end another way.
   ended.promise.catch(() => {});
+  const log = new LogPrinter();
   let handle: ReactorHandle | null = null;
   const stop = (): void => {
     observation?.end();
@@ -45,8 +47,11 @@ export function startServing(
   const fail = (error: Error): void => {
     observation?.end();
     handle = null;
-    listening.reject(error);
-    ended.reject(error);
+    // What it has logged is why, or goes before.
+    void log.close().then(() => {
+      listening.reject(error);
+      ended.reject(error);
+    });
   };
   const worker = new Worker(import.meta.resolve("./serve_worker.ts"), { type: "module" });
   worker.onerror = (event) => {
@@ -71,12 +76,15 @@ export function startServing(
         listening.resolve({ devices, takesStdout, stop, ended: ended.promise });
         break;
       }
+      case "log":
+        log.take(data.text);
+        break;
       case "told":
         observation?.take(data.told);
         break;
       case "ended":
         observation?.end();
-        ended.resolve();
+        void log.close().then(() => ended.resolve());
         break;
       case "refused":
         fail(new UsageError(data.message));
@@ -89,7 +97,10 @@ export function startServing(
   if (signal?.aborted) giveUp();
   else {
     signal?.addEventListener("abort", giveUp);
-    send({ kind: "load", start: { ...start, watch: observation?.request ?? null } });
+    send({
+      kind: "load",
+      start: { ...start, watch: observation?.request ?? null, logRoom: log.room },
+    });
   }
   return listening.promise;
 }

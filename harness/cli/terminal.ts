@@ -36,6 +36,11 @@ export class Terminal {
     return this.#failure;
   }
 
+  /** Whether more can be written: nothing has gone wrong, and its reader has not gone. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   /** Writes all of `text`, or nothing more once that has failed. */
   write(text: string): void {
     let bytes = this.#encoder.encode(text);

@@ -13,7 +13,7 @@ import { OwnFolder } from "../folder/own_folder.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { Vm } from "../vm/vm.ts";
 import { VmError } from "../vm/vm_error.ts";
-import { tellFailure, tellUnwritten } from "./command_failure.ts";
+import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
 import { ConsoleKeys } from "./console.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import { locate, NAMES } from "./serve.ts";
@@ -35,6 +35,7 @@ const LAST_SLOT = 0x1c;
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
+const COMMAND = { task: "vm", culprit: "the virtual machine", stderr };
 
 function describe(command: VmCommand, args: readonly string[]): WatchedMachine {
   const { iommu, memoryMib, cpus, devices } = command;
@@ -239,7 +240,7 @@ async function exitCode(
       stderr.write(`${error.message}\n`);
       return NO_MACHINE;
     }
-    return tellFailure({ task: "vm", culprit: "the virtual machine", stderr }, error);
+    return tellFailure(COMMAND, error);
   }
 }
 
@@ -248,6 +249,7 @@ export async function vmCommand(
   args: readonly string[],
   open: OpenMachineOnlooker | null = null,
 ): Promise<never> {
+  endWhenUncaught(COMMAND);
   Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { setColorEnabled } from "@std/fmt/colors";
-import { describeError } from "../../harness/run/describe_error.ts";
+import { endWhenUncaught, tellFailure, tellUnwritten } from "../../harness/cli/command_failure.ts";
 import { openOutputs } from "../../harness/cli/output_file.ts";
 import { Terminal } from "../../harness/cli/terminal.ts";
 import { UsageError } from "../../harness/cli/usage_error.ts";
@@ -18,6 +18,7 @@ import { exitCode, runBenchmarks } from "./run.ts";
 
 const stdout = new Terminal(Deno.stdout);
 const stderr = new Terminal(Deno.stderr);
+const COMMAND = { task: "bench", culprit: "the benchmarks", stderr };
 const CLEAR_LINE = "\r\x1b[K";
 
 /** Writes `text` over the line before, on a terminal; an empty one takes the line away. */
@@ -60,19 +61,13 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
+  endWhenUncaught(COMMAND);
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   let code: number;
   try {
     code = await main(Deno.args);
   } catch (error) {
-    if (error instanceof HelpShown) code = 0;
-    else if (error instanceof UsageError) {
-      stderr.write(`${error.message}\n`);
-      code = 2;
-    } else {
-      stderr.write(`${describeError(error)}\n`);
-      code = 3;
-    }
+    code = error instanceof HelpShown ? 0 : tellFailure(COMMAND, error);
   }
-  Deno.exit(code);
+  Deno.exit(tellUnwritten(stdout, stderr, code));
 }

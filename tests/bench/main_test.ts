@@ -82,6 +82,21 @@ Deno.test("bench exits with 2 and a reason for what cannot be", async () => {
   }
 });
 
+Deno.test("bench says that stdout could not take all, and exits with 3", async () => {
+  for (const args of ["--list", "--help"]) {
+    const main = fromFileUrl(new URL("./main.ts", import.meta.url));
+    const output = await new Deno.Command("bash", {
+      args: ["-c", `exec "$@" >/dev/full`, "bash"].concat(
+        [Deno.execPath(), "run", "-A", "--quiet", `--config=${config}`, main, args],
+      ),
+      stdin: "null",
+    }).output();
+    const stderr = new TextDecoder().decode(output.stderr);
+    assertEquals(output.code, 3, stderr);
+    assertStringIncludes(stderr, "Cannot write all of it to stdout: No space left on device");
+  }
+});
+
 Deno.test("bench --list prints the benchmarks and runs none", async () => {
   const { code, stdout } = await bench("--list");
   assertEquals(code, 0);

@@ -357,6 +357,67 @@ Deno.test("deno task serve serves on when its log cannot be written", async () =
   });
 });
 
+/** A device each of whose registers has a lot to say in the log. */
+const LOUD = `
+import { defineDevice } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+export const loud = defineDevice({
+  type: "loud",
+  module: import.meta.url,
+  create: () => ({
+    type: "loud",
+    ident: { vendorId: 0x1234, deviceId: 0x10ad, revisionId: 0, classCode: 0xff0000 },
+    bars: [{ index: 0, size: 4096, kind: "mmio32" }],
+    attach() {},
+    barRead() { throw new Error("loud ".repeat(1000)); },
+    barWrite() {},
+    reset() {},
+    inspect: () => ({}),
+  }),
+  driver: (target) => target,
+});
+`;
+
+/** More than a pipe holds, and more than is kept for one. */
+function makeLoud(folder: string): void {
+  using client = connect(join(folder, "loud.sock"));
+  client.call(10, wire.regionWrite(7, 4, new Uint8Array([6, 0])));
+  for (let i = 0; i < 400; i++) assertEquals(client.call(9, wire.regionRead(0, 0, 4)).errno, 0);
+}
+
+Deno.test("deno task serve serves on while nobody reads its log, and says what is missing there", async () => {
+  await withFolder(async (folder) => {
+    const device = join(folder, "loud.ts");
+    await Deno.writeTextFile(device, LOUD);
+    // Its stderr is a pipe that is read from when it ends.
+    const { code, stderr } = await serving([device, "--socket-dir", folder], () => {
+      makeLoud(folder);
+    });
+    assertEquals(code, 0);
+    assertMatch(stderr, /^loud: A client has connected$/m);
+    assertMatch(stderr, /^\d+ lines left out: the reader is too slow$/m);
+  });
+});
+
+Deno.test("deno task serve ends on SIGTERM with a log that nobody ever reads", async () => {
+  await withFolder(async (folder) => {
+    const device = join(folder, "loud.ts"), pipe = join(folder, "pipe");
+    await Deno.writeTextFile(device, LOUD);
+    const serve = `${Deno.execPath()} run -A --quiet --no-check harness/cli/serve.ts ${device}`;
+    const child = new Deno.Command("bash", {
+      args: ["-c", `mkfifo ${pipe}; exec 2<>${pipe}; exec ${serve} --socket-dir ${folder}`],
+      cwd: ROOT,
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const stdout = child.stdout.getReader();
+    assertMatch(text.decode((await stdout.read()).value), /^ready$/m);
+    makeLoud(folder);
+    child.kill("SIGTERM");
+    assertEquals((await child.status).code, 0);
+    await stdout.cancel();
+  });
+});
+
 Deno.test("deno task serve replaces a socket that nobody listens at, and none that somebody does", async () => {
   await withFolder(async (folder) => {
     await serving(["edu", "--socket-dir", folder], async () => {
