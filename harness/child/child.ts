@@ -12,6 +12,7 @@ import {
   STDERR_MARK,
 } from "./child_protocol.ts";
 import { describeBriefly, describeError, describeScenarioError } from "../run/describe_error.ts";
+import { atMost, bounded, Longest } from "../run/event_bounds.ts";
 import type { RunWatch } from "../observe/run_watch.ts";
 import type { Teller } from "../observe/teller_thread.ts";
 import { runScenario } from "../run/run_scenario.ts";
@@ -22,6 +23,9 @@ const encoder = new TextEncoder();
 const { stdout, stderr } = Deno;
 const turn = globalThis.setTimeout;
 const folder = Deno.cwd();
+
+/** Texts of what nobody has caught that are kept of one run. */
+const MAX_STRAYS = 100;
 
 let nonce = "";
 /** What no `catch` of a scenario has seen, of the run that goes on or of the last one. */
@@ -47,7 +51,8 @@ function redirectConsole(): void {
 }
 
 function stray(what: string, error: unknown): void {
-  strays.push(`${what}: ${describeScenarioError(error)}`);
+  if (strays.length < MAX_STRAYS) strays.push(`${what}: ${describeScenarioError(error)}`);
+  else if (strays.length === MAX_STRAYS) strays.push("(further ones are left out)");
   if (busy) return;
   // Nobody is waiting for this any more. A fresh process is better than one in which
   // an earlier scenario is still at work.
@@ -89,7 +94,7 @@ async function load(files: readonly string[]): Promise<void> {
       const module = await import(file) as { readonly default?: unknown };
       send({ kind: "loaded", file, definition: definitionOf(module) });
     } catch (error) {
-      send({ kind: "refused", file, reason: describeBriefly(error) });
+      send({ kind: "refused", file, reason: atMost(describeBriefly(error), Longest.ERROR) });
     }
   }
   // What the files have left behind must not be blamed on the first run.
@@ -97,7 +102,7 @@ async function load(files: readonly string[]): Promise<void> {
   for (const text of strays) {
     const shown = (file: string): string => file.replace(`file://${folder}/`, "");
     const file = files.find((file) => text.includes(shown(file))) ?? files.at(-1)!;
-    send({ kind: "refused", file, reason: text });
+    send({ kind: "refused", file, reason: atMost(text, Longest.ERROR) });
   }
   send({ kind: "load-end" });
 }
@@ -137,7 +142,7 @@ async function run(request: RunRequest): Promise<void> {
   const watch = await watchFor(request);
   const module = await import(request.file) as { readonly default: Scenario };
   await runScenario(module.default, request, {
-    emit: (event) => send({ kind: "event", id: request.id, event }),
+    emit: (event) => send({ kind: "event", id: request.id, event: bounded(event) }),
     strays: async () => {
       await surfaced();
       return strays;

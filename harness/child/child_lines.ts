@@ -4,8 +4,7 @@
  * @module
  */
 
-/** Longest line that can be a message; longer ones without a line break are taken as printed. */
-const MAX_LINE = 16 * 2 ** 20;
+import { MAX_LINE } from "./child_protocol.ts";
 
 /** Takes bytes as they come, and gives lines and text in their order. */
 export class ChildLines {
@@ -37,10 +36,11 @@ export class ChildLines {
     lines[0] = this.#rest + lines[0]!;
     this.#rest = lines.pop()!;
     for (const line of lines) this.#line(line);
-    if (this.#rest.length > MAX_LINE) {
-      this.#print(this.#rest);
-      this.#rest = "";
-    }
+    if (this.#rest.length <= MAX_LINE) return;
+    // Too long for a message, which is to be known as one that cannot be read.
+    if (this.#rest.startsWith(`${this.nonce} `)) this.#line(this.#rest);
+    else this.#print(this.#rest);
+    this.#rest = "";
   }
 
   #line(line: string): void {

@@ -50,6 +50,24 @@ Deno.test("ChildLines gives the same however the bytes are cut", () => {
   }));
 });
 
+Deno.test("ChildLines gives a message without end as one that cannot be read, and goes on", () => {
+  const flood = bytes("a".repeat(2 ** 20));
+  const messages: number[] = [];
+  let text = "";
+  const lines = new ChildLines(
+    "N0NCE",
+    ({ length }) => messages.push(length),
+    (part) => text += part,
+  );
+  lines.push(bytes("\nN0NCE "));
+  for (let round = 0; round < 17; round++) lines.push(flood);
+  lines.push(bytes("\nN0NCE {}\nhello"));
+  lines.end();
+  assertEquals(messages.length, 2);
+  assertEquals(messages[0]! > 15 * 2 ** 20, true);
+  assertEquals(text.endsWith("hello"), true);
+});
+
 Deno.test("ChildLines takes a line without end as text, in bounded memory", () => {
   const flood = new Uint8Array(2 ** 20).fill(0x61);
   let printed = 0;

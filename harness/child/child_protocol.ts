@@ -60,5 +60,8 @@ export type ChildMessage =
   | { readonly kind: "load-end" }
   | { readonly kind: "event"; readonly id: number; readonly event: RunEvent };
 
+/** Characters of the longest line that can be a message of a child. */
+export const MAX_LINE: number = 16 * 2 ** 20;
+
 /** Follows the nonce on stderr once a run has ended: all it printed there stands before it. */
 export const STDERR_MARK = "end";

@@ -7,28 +7,36 @@
 import * as v from "valibot";
 import type { ChildMessage, ScenarioInfo } from "./child_protocol.ts";
 import type { ChromeEvent } from "../export/chrome_event.ts";
+import { Longest } from "../run/event_bounds.ts";
 import type { RunEvent } from "../run/run_events.ts";
 import { MetricsSchema } from "../run/run_report.ts";
 import { MODES, VIAS } from "../scenario.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.finite(), v.minValue(0));
+const upTo = (most: number) => v.pipe(v.string(), v.maxLength(most));
+const name = upTo(Longest.NAME);
+const text = upTo(Longest.TEXT);
+const errorText = upTo(Longest.ERROR);
+const path = upTo(Longest.PATH);
 
 const ChromeEventSchema: v.GenericSchema<ChromeEvent> = v.strictObject({
   ph: v.picklist(["X", "i", "C", "M"]),
-  name: v.string(),
-  cat: v.exactOptional(v.string()),
+  name,
+  cat: v.exactOptional(name),
   pid: count,
   tid: count,
   ts: milliseconds,
   dur: v.exactOptional(milliseconds),
   s: v.exactOptional(v.picklist(["t", "p"])),
-  args: v.exactOptional(v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]))),
+  args: v.exactOptional(
+    v.record(name, v.union([upTo(Longest.ARGUMENT), v.number(), v.boolean()])),
+  ),
 });
 
 const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
   v.strictObject({ kind: v.literal("begin") }),
-  v.strictObject({ kind: v.literal("step"), step: count, name: v.string(), depth: count }),
+  v.strictObject({ kind: v.literal("step"), step: count, name, depth: count }),
   v.strictObject({
     kind: v.literal("step-end"),
     step: count,
@@ -37,13 +45,13 @@ const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
   }),
   v.strictObject({
     kind: v.literal("check"),
-    name: v.string(),
+    name,
     ok: v.boolean(),
-    detail: v.exactOptional(v.string()),
+    detail: v.exactOptional(text),
   }),
-  v.strictObject({ kind: v.literal("log"), message: v.string() }),
-  v.strictObject({ kind: v.literal("error"), text: v.string() }),
-  v.strictObject({ kind: v.literal("console"), path: v.string() }),
+  v.strictObject({ kind: v.literal("log"), message: text }),
+  v.strictObject({ kind: v.literal("error"), text: errorText }),
+  v.strictObject({ kind: v.literal("console"), path }),
   v.strictObject({
     kind: v.literal("progress"),
     done: v.pipe(v.number(), v.finite()),
@@ -53,7 +61,7 @@ const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
   v.strictObject({
     kind: v.literal("messages"),
     messages: v.array(v.strictObject({
-      connection: v.string(),
+      connection: name,
       timeNs: count,
       direction: v.picklist([">", "<"]),
       descriptors: count,
@@ -64,15 +72,15 @@ const RunEventSchema: v.GenericSchema<RunEvent> = v.variant("kind", [
     kind: v.literal("end"),
     durationMs: milliseconds,
     metrics: MetricsSchema,
-    errors: v.array(v.string()),
+    errors: v.array(errorText),
   }),
 ]);
 
 const ChildMessageSchema: v.GenericSchema<ChildMessage> = v.variant("kind", [
   v.strictObject({ kind: v.literal("ready") }),
-  v.strictObject({ kind: v.literal("loading"), file: v.string() }),
-  v.strictObject({ kind: v.literal("loaded"), file: v.string(), definition: v.unknown() }),
-  v.strictObject({ kind: v.literal("refused"), file: v.string(), reason: v.string() }),
+  v.strictObject({ kind: v.literal("loading"), file: path }),
+  v.strictObject({ kind: v.literal("loaded"), file: path, definition: v.unknown() }),
+  v.strictObject({ kind: v.literal("refused"), file: path, reason: errorText }),
   v.strictObject({ kind: v.literal("load-end") }),
   v.strictObject({ kind: v.literal("event"), id: count, event: RunEventSchema }),
 ]);
@@ -104,9 +112,19 @@ const DefinitionSchema = v.object({
   ),
   run: v.literal(true, "must be a function"),
   options: v.object({
-    title: v.pipe(v.string(), v.regex(/^[^\n\r]*\S[^\n\r]*$/, "must be one line of text")),
+    title: v.pipe(
+      v.string(),
+      v.regex(/^[^\n\r]*\S[^\n\r]*$/, "must be one line of text"),
+      v.maxLength(Longest.NAME, `must have ${Longest.NAME} characters at most`),
+    ),
     tags: v.optional(
-      v.array(v.pipe(v.string(), v.regex(/^[^\s,]+$/, "must hold no space and no comma"))),
+      v.array(
+        v.pipe(
+          v.string(),
+          v.regex(/^[^\s,]+$/, "must hold no space and no comma"),
+          v.maxLength(100),
+        ),
+      ),
       [],
     ),
     modes: v.optional(names(MODES), ["identity", "remap"]),

@@ -72,6 +72,9 @@ export async function runScenario(
       ...(messages === null && requests === null ? {} : { messages: tap }),
       ...(request.network === undefined ? {} : { network: request.network }),
       onConsole: (path) => emit({ kind: "console", path }),
+      onMessagesLost: (count) => {
+        emit({ kind: "log", message: `${count} vfio-user messages left out: too many at a time` });
+      },
     };
     machine = built = await buildMachine(via, options);
   } catch (error) {

@@ -1,8 +1,8 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { Runner } from "./runner.ts";
 
-function runs(repeat: number): PlannedRun[] {
+function runs(repeat: number, file = "passes"): PlannedRun[] {
   return planRuns([{
     name: "passes",
     title: "passes",
@@ -10,7 +10,7 @@ function runs(repeat: number): PlannedRun[] {
     modes: ["remap"],
     vias: ["direct"],
     timeoutMs: 60_000,
-    file: import.meta.resolve("../../tests/conformance/cli_scenarios/passes.ts"),
+    file: import.meta.resolve(`../../tests/conformance/cli_scenarios/${file}.ts`),
     argument: "passes",
   }], { modes: ["remap"], vias: ["direct"], variants: null, seed: 1, repeat });
 }
@@ -50,6 +50,17 @@ Deno.test("Runner.interrupt() while its processes start skips all runs, and is n
   const reports = started.run(runs(5));
   started.interrupt();
   assertEquals((await reports).map(({ status }) => status), Array(5).fill("skipped"));
+});
+
+Deno.test("Runner.run() cuts what a scenario says at once beyond all measure, and takes it for no print", async () => {
+  const [report] = await runner().run(runs(1, "says_much"));
+  assertEquals([report!.status, report!.reason, report!.output], ["passed", undefined, undefined]);
+  const texts = [report!.log![0]!, report!.steps![0]!.name, report!.checks[0]!.detail!];
+  for (const text of texts) {
+    assertMatch(text, /^much much .*… \(20971520 characters\)$/);
+    assertEquals(text.length <= 65_536, true);
+  }
+  assertEquals(report!.checks.length, 2);
 });
 
 Deno.test("Runner.run() of no run starts nothing", async () => {
