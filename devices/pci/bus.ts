@@ -122,6 +122,27 @@ export class PciBus {
     return endpoint;
   }
 
+  /**
+   * Puts `fn` in the place of the function at `endpoint`, as when a device has moved: the BAR addresses
+   * stay given to that place. Programs nothing; what was there is returned.
+   * @throws {RangeError} when no function is there
+   */
+  replace(endpoint: number, fn: PciFunction): PciFunction {
+    const before = this.#functions.get(endpoint);
+    if (before === undefined) {
+      throw new RangeError(
+        `Cannot replace the function at ${formatRequesterId(endpoint)}: none is there`,
+      );
+    }
+    const shared = this.#ordered.some(([other]) =>
+      other !== endpoint && deviceOf(other) === deviceOf(endpoint)
+    );
+    if (shared) fn.markMultifunction();
+    this.#functions.set(endpoint, fn);
+    this.#order();
+    return before;
+  }
+
   /** Takes a function out, and its BAR addresses back. False when none was there. */
   unplug(endpoint: number): boolean {
     if (!this.#functions.delete(endpoint)) return false;

@@ -57,6 +57,24 @@ Deno.test("PciBus.plug() marks a function 0 that comes back to a device with oth
   assertEquals(bus.configRead(0x10, spec.PCI_HEADER_TYPE, 1), 0);
 });
 
+Deno.test("PciBus.replace() keeps the place and its BAR addresses, and the mark of several functions", () => {
+  const bus = new PciBus();
+  const before = host({ bars: BARS }).fn, after = host({ bars: BARS }).fn;
+  assertThrows(() => bus.replace(0x08, after), RangeError, "00:01.0: none is there");
+  bus.plug(before, 0x08);
+  const given = bus.assignBars(0x08).map(({ address }) => address);
+  bus.plug(host().fn, 0x0b);
+  assertEquals(bus.replace(0x08, after), before);
+  assertEquals([bus.get(0x08), bus.functions[1]?.[1]], [after, after]);
+  assertEquals(bus.configRead(0x08, spec.PCI_HEADER_TYPE, 1), spec.PCI_HEADER_TYPE_MFD);
+  bus.plug(host({ bars: BARS }).fn, 0x10);
+  const others = bus.assignBars(0x10).map(({ address }) => address);
+  assertEquals(others.filter((address) => given.includes(address)), []);
+  bus.unplug(0x08);
+  bus.plug(host({ bars: BARS }).fn, 0x18);
+  assertEquals(bus.assignBars(0x18).map(({ address }) => address), given, "given back with it");
+});
+
 Deno.test("PciBus.ecamRead() finds the register by requester ID and offset", () => {
   const bus = new PciBus();
   const endpoint = bus.plug(host({ capabilities: [expressCapability()] }).fn);

@@ -34,6 +34,6 @@ export interface PciTarget {
 
   /** Resets the function as a bus reset does: configuration space and device. */
   reset(): Promise<void>;
-  /** {@linkcode PciDevice.inspect} of the model. */
+  /** {@linkcode PciDevice.inspect} of the model; empty where that fails, which is an error of the device. */
   inspect(): Promise<Record<string, unknown>>;
 }

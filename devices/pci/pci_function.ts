@@ -452,10 +452,24 @@ export class PciFunction {
       busMaster: state.busMaster,
       bars: this.bars.map((bar) => ({ ...bar, address: this.barAddress(bar.index) })),
       interrupts: this.#interrupts.inspect(),
-      device: this.#inspectDevice(),
+      device: this.inspectDevice(),
       errors: this.#errorCount,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError.message }),
     };
+  }
+
+  /** What the model says of itself; null when it throws or gives no object, which is reported as its error. */
+  inspectDevice(): Record<string, unknown> | null {
+    let state: Record<string, unknown>;
+    try {
+      state = this.device.inspect();
+    } catch (cause) {
+      this.#report({ method: "inspect" }, cause);
+      return null;
+    }
+    if (typeof state === "object" && state !== null && !isPromise(state, () => {})) return state;
+    this.#returned({ method: "inspect" }, state);
+    return null;
   }
 
   #share(bar: BarLayout, options: PciFunctionOptions): void {
@@ -557,19 +571,6 @@ export class PciFunction {
     this.#guard({ method: "reset" }, () => this.device.reset());
     this.#memory.revokePins();
     this.#interrupts.reset();
-  }
-
-  #inspectDevice(): Record<string, unknown> | null {
-    let state: Record<string, unknown>;
-    try {
-      state = this.device.inspect();
-    } catch (cause) {
-      this.#report({ method: "inspect" }, cause);
-      return null;
-    }
-    if (typeof state === "object" && state !== null && !isPromise(state, () => {})) return state;
-    this.#returned({ method: "inspect" }, state);
-    return null;
   }
 
   #guard(operation: DeviceOperation, body: () => unknown): void {

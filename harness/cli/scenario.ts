@@ -26,7 +26,7 @@ import { COLOURED, PLAIN } from "../report/style.ts";
 import { tap } from "../report/tap.ts";
 import { Runner, type RunnerListener } from "../run/runner.ts";
 import { viaLabel } from "../via/variant.ts";
-import { tellFailure, tellInternalError, tellUnwritten } from "./command_failure.ts";
+import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
 import { INTERNAL, INTERRUPTED } from "./exit_code.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
@@ -334,8 +334,10 @@ async function main(args: readonly string[], open: OpenOnlooker | null): Promise
     const messageFile = messages === null || files.messages === null
       ? null
       : new MessageFile(files.messages, messageFormat(messages));
-    if (messages !== null && !runs.some(({ via }) => via === "vfio-user")) {
-      stderr.write(`No run is via vfio-user: --messages ${messages} stays without a message\n`);
+    if (messages !== null && runs.every(({ via }) => via === "direct")) {
+      stderr.write(
+        `No run is via vfio-user or qemu: --messages ${messages} stays without a message\n`,
+      );
     }
     const many = `${runs.length} ${runs.length === 1 ? "run" : "runs"}`;
     stderr.write(`seed ${command.seed}, ${many}, ${command.jobs} at a time\n`);
@@ -384,10 +386,7 @@ export async function scenarioCommand(
   args: readonly string[],
   open: OpenOnlooker | null = null,
 ): Promise<never> {
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    Deno.exit(tellInternalError(COMMAND, event.reason));
-  });
+  endWhenUncaught(COMMAND);
   Deno.exit(tellUnwritten(stdout, stderr, await exitCode(args, open)));
 }
 

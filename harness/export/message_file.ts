@@ -1,5 +1,5 @@
 /**
- * `--messages F`: the messages of all runs via `vfio-user`, one line each, or as a capture for
+ * `--messages F`: the messages of all runs via `vfio-user` and `qemu`, one line each, or as a capture for
  * Wireshark when the file's name ends with `.pcapng`.
  *
  * Times count from the start of the file. In the text, a line that begins with `#` says which

@@ -96,7 +96,8 @@ export class Machine {
     this.#random = new Random(mixSeed(options.seed, "places"));
     const ranges = ram.regions.filter(({ readOnly }) => !readOnly);
     this.#pages = new PageAllocator(ranges, new Random(mixSeed(options.seed, "pages")));
-    const deviceError = (device: string, error: unknown) => this.#deviceError(device, error);
+    const deviceError = (device: string, error: unknown, times?: number) =>
+      this.#deviceError(device, error, times);
     this.#backend = connect({ ram, iommu, clock, deviceError });
     this.clock = {
       get nowNs() {
@@ -282,10 +283,10 @@ export class Machine {
     await this.#backend.close();
   }
 
-  #deviceError(device: string, error: unknown): void {
+  #deviceError(device: string, error: unknown, times = 1): void {
     const errors = this.#errors.get(device) ?? [];
     this.#errors.set(device, errors);
-    this.#errorCounts.set(device, (this.#errorCounts.get(device) ?? 0) + 1);
+    this.#errorCounts.set(device, (this.#errorCounts.get(device) ?? 0) + times);
     if (errors.length < ERRORS_KEPT) {
       errors.push(`Device ${device} failed: ${describeScenarioError(error)}`);
     }

@@ -21,8 +21,8 @@ export interface MachineParts {
   readonly iommu: Iommu;
   /** Scenario time. The backend moves it. */
   readonly clock: VirtualClock;
-  /** Records an error of a device model. `device` says which: `edu at 00:01.0`. */
-  readonly deviceError: (device: string, error: unknown) => void;
+  /** Records an error of a device model. `device` says which: `edu at 00:01.0`. It has come `times`, once unless told. */
+  readonly deviceError: (device: string, error: unknown, times?: number) => void;
 }
 
 /** Where devices live: one for each value of `Via`. */

@@ -61,7 +61,7 @@ function directTarget(slot: Slot): PciTarget {
     takeInterrupts: (vector) => Promise.resolve(slot.messages.take(vector)),
     intxAsserted: () => Promise.resolve(slot.fn.intxAsserted),
     reset: () => Promise.resolve(slot.fn.reset()),
-    inspect: () => Promise.resolve(slot.fn.device.inspect()),
+    inspect: () => Promise.resolve(slot.fn.inspectDevice() ?? {}),
   };
 }
 
@@ -120,8 +120,7 @@ class DirectBackend implements ViaBackend {
       fn.resume();
       throw error;
     }
-    this.#bus.unplug(endpoint);
-    this.#bus.plug(next, endpoint);
+    this.#bus.replace(endpoint, next);
     slot.fn = next;
     next.resume();
   }

@@ -14,7 +14,7 @@
 
 import { Fault, hex, type Iova } from "../../core/address.ts";
 import type { RamRegionSpec } from "../../core/memory/ram_region.ts";
-import { parseRequesterId } from "../../devices/pci/bdf.ts";
+import { formatRequesterId, parseRequesterId } from "../../devices/pci/bdf.ts";
 import type { DeviceType } from "../../devices/pci/pci_device.ts";
 import type { PciTarget } from "../../devices/pci/pci_driver.ts";
 import {
@@ -33,6 +33,7 @@ import type { FaultReport, MachineIommu } from "../scenario.ts";
 import { within } from "../vm/deadline.ts";
 import { PciAgent, PciAgentError } from "../vm/pci_agent.ts";
 import type { MachineParts, ViaBackend } from "./backend.ts";
+import { NamedMessages } from "./kept_messages.ts";
 import {
   type BootOptions,
   MAILBOX,
@@ -52,7 +53,10 @@ const ANSWER_MS = 5_000;
 const RELEASE_MS = 30_000;
 
 /** What via `qemu` is told beside what every via is. */
-export interface QemuMachineOptions extends MachineOptions, BootOptions {}
+export interface QemuMachineOptions extends MachineOptions, BootOptions {
+  /** Told of messages that came faster than they could be told: how many. */
+  readonly onMessagesLost?: (count: number) => void;
+}
 
 /** Machines of this process that are up: each is used for one run after the other. */
 const machines = new Map<QemuIommu, QemuVm>();
@@ -145,23 +149,28 @@ class QemuBackend implements ViaBackend {
   readonly iommu: MachineIommu;
   readonly elsewhere: ServerEndpoints = new ServerEndpoints(() => this.#collect());
   readonly #parts: MachineParts;
-  readonly #options: MachineOptions;
+  readonly #options: QemuMachineOptions;
   readonly #host: QemuVm;
   readonly #agent: PciAgent;
   readonly #process: ServerProcess;
   readonly #takeover: Takeover;
+  /** QEMU is the client, so they come from the server. Null when nobody wants them. */
+  readonly #messages: NamedMessages | null;
+  #hearing = false;
   /** By requester ID. */
   readonly #slots = new Map<number, Slot>();
   /** Root ports that have a device. */
   #ports = 0;
   #touched = false;
+  /** By the server's number, what its messages are told of when it never gets an address. */
+  readonly #unnamed = new Map<number, string>();
   #broken: unknown = null;
   /** How the devices' process was ended, when it did not answer. */
   #hung: string | null = null;
 
   constructor(
     parts: MachineParts,
-    options: MachineOptions,
+    options: QemuMachineOptions,
     host: QemuVm,
     agent: PciAgent,
     process: ServerProcess,
@@ -177,13 +186,19 @@ class QemuBackend implements ViaBackend {
       this.elsewhere,
       (endpoint, iova, access, seen) => this.#reason(endpoint, iova, access, seen),
     );
-    process.onHappened = (happened) => this.#takeover.take(process, happened);
+    this.#messages = options.messages === undefined ? null : new NamedMessages(options.messages);
+    process.onHappened = (happened) => {
+      this.#takeover.take(process, happened);
+      this.#messages?.take(happened.messages);
+      if (happened.messagesLost > 0) options.onMessagesLost?.(happened.messagesLost);
+    };
     const { nowNs } = parts.clock;
     process.do({
       kind: "begin",
       seed: mixSeed(options.seed, "server", 0),
       nowNs,
       trace: options.trace,
+      messages: this.#messages === null ? "off" : "on",
     });
     this.elsewhere.join(process);
   }
@@ -195,17 +210,20 @@ class QemuBackend implements ViaBackend {
     }
     const path = this.#process.nextSocket();
     const recipe = { type: type.type, module: type.module, options: options ?? null };
+    const name = `${type.type} in QEMU's port ${port}`;
     const { endpoint: number } = await this.#process.askLater({
       kind: "plug",
       ...recipe,
-      name: `${type.type} in QEMU's port ${port}`,
+      name,
       path,
     });
     this.#ports++;
+    this.#unnamed.set(number, name);
     const address = await this.#checked(this.#host.plug(port, path));
     const endpoint = parseRequesterId(address.slice("0000:".length));
     this.#parts.iommu.addEndpoint(endpoint);
     this.elsewhere.add(this.#process, number, endpoint);
+    this.#messages?.name(number, `${type.type} at ${formatRequesterId(endpoint)}`);
     const way = this.#options.mode === "identity" ? "sysfs" : "vfio";
     const handle = await this.#checked(this.#agent.do("open", way, address));
     const target = await QemuTarget.open({
@@ -215,7 +233,10 @@ class QemuBackend implements ViaBackend {
       inspect: async () => {
         return (await this.#process.askLater({ kind: "inspect", endpoint: number })).state;
       },
-      touched: () => this.#touched = true,
+      touched: () => {
+        void this.#hear();
+        this.#touched = true;
+      },
       failed: (error) => this.#broken ??= error,
     });
     this.#slots.set(endpoint, { endpoint, number, handle, target });
@@ -312,6 +333,7 @@ class QemuBackend implements ViaBackend {
     const process = this.#process;
     const left = process.alive ? await this.#answered(process.endMachine()) : [];
     process.onHappened = () => {};
+    this.#messages?.end((number) => this.#unnamed.get(number)!);
     if (left.length > 0) process.kill();
     // What broke the machine in the run has been thrown there.
     if (process.alive && failure !== null && failure !== this.#broken) throw failure;
@@ -424,6 +446,19 @@ class QemuBackend implements ViaBackend {
     } catch (error) {
       if (!(error instanceof PciAgentError)) this.#broken ??= error;
       throw error;
+    }
+  }
+
+  /** Has messages told as the run goes on: one that is cut off has told what it came to. */
+  async #hear(): Promise<void> {
+    if (this.#messages === null || this.#hearing || !this.#process.alive) return;
+    this.#hearing = true;
+    try {
+      await this.#process.doLater({ kind: "sync" });
+    } catch {
+      // The process has ended, which lost() tells of.
+    } finally {
+      this.#hearing = false;
     }
   }
 

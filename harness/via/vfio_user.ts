@@ -503,7 +503,13 @@ class VfioUserBackend implements ViaBackend {
     };
     const { seed, trace } = this.#options;
     const { nowNs } = this.#parts.clock;
-    process.do({ kind: "begin", seed: mixSeed(seed, "server", index), nowNs, trace });
+    process.do({
+      kind: "begin",
+      seed: mixSeed(seed, "server", index),
+      nowNs,
+      trace,
+      messages: "off",
+    });
     this.elsewhere.join(process);
     return process;
   }

@@ -30,6 +30,8 @@ export type ControlRequest =
     readonly seed: number;
     readonly nowNs: number;
     readonly trace: "on" | "off";
+    /** Whether answers bring the messages of the devices' connections: for who is not their client. */
+    readonly messages: "on" | "off";
   }
   /** Makes a device and a socket for it at `path`. Answered by {@linkcode PlugResult}. */
   | {
@@ -74,18 +76,25 @@ export type FaultTuple = readonly [number, number, number, number, number, numbe
 /** An event of the trace: time, kind, endpoint, PASID or -1, IOVA, length, fault or 0. */
 export type TraceTuple = readonly [number, number, number, number, number, number, number];
 
+/** A message: endpoint, nanoseconds since the machine began, direction, descriptors, header and body in Base64. */
+export type MessageTuple = readonly [number, number, ">" | "<", number, string];
+
 /** What an answer brings with it: all that has happened since the last one. */
 export interface Happened {
   /** In the order in which they happened. */
   readonly faults: readonly FaultTuple[];
-  /** Errors of device models: which device, and the error as text. */
-  readonly errors: readonly (readonly [string, string])[];
+  /** Errors of device models: which device, the error as text, and how many it stands for. */
+  readonly errors: readonly (readonly [string, string, number])[];
   /** Accesses, and pins that began or ended; of a run that is traced. */
   readonly dma: readonly TraceTuple[];
   /** All of them, of a run that is traced or watched. */
   readonly invalidations: readonly TraceTuple[];
   /** Events of both that were overwritten. */
   readonly dropped: number;
+  /** Oldest first, of a run whose client is another; {@linkcode messagesLost} more had no room. */
+  readonly messages: readonly MessageTuple[];
+  /** See {@linkcode messages}. */
+  readonly messagesLost: number;
 }
 
 /** An answer. */
@@ -133,6 +142,7 @@ const RequestSchema: v.GenericSchema<ControlRequest> = v.variant("kind", [
     seed: count,
     nowNs: count,
     trace: v.picklist(["on", "off"]),
+    messages: v.picklist(["on", "off"]),
   }),
   v.strictObject({
     kind: v.literal("plug"),
@@ -167,10 +177,14 @@ const ReplySchema: v.GenericSchema<ControlReply> = v.strictObject({
   result: v.exactOptional(v.unknown()),
   error: v.exactOptional(v.strictObject({ name: text, message: text })),
   faults: v.array(v.strictTuple([count, integer, count, count, integer, count])),
-  errors: v.array(v.strictTuple([text, text])),
+  errors: v.array(v.strictTuple([text, text, count])),
   dma: TraceSchema,
   invalidations: TraceSchema,
   dropped: count,
+  messages: v.array(
+    v.strictTuple([count, count, v.picklist([">", "<"]), count, v.pipe(text, v.base64())]),
+  ),
+  messagesLost: count,
 });
 
 const PlugSchema: v.GenericSchema<PlugResult> = v.strictObject({ endpoint: count });

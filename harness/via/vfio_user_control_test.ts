@@ -3,7 +3,7 @@ import { NO_METRICS } from "../run/run_report.ts";
 import { type ControlRequest, parseReply, parseRequest, parseResult } from "./vfio_user_control.ts";
 
 const REQUESTS: readonly ControlRequest[] = [
-  { kind: "begin", seed: 5, nowNs: 1e9, trace: "on" },
+  { kind: "begin", seed: 5, nowNs: 1e9, trace: "on", messages: "off" },
   {
     kind: "plug",
     type: "edu",
@@ -48,10 +48,12 @@ Deno.test("parseRequest() refuses what is no request", () => {
 const REPLY = {
   id: 0,
   faults: [[1, -1, 4096, 2, -1, 5]],
-  errors: [["edu", "Error"]],
+  errors: [["edu", "Error", 1]],
   dma: [],
   invalidations: [[5, 6, 1, -1, 0, 2 ** 52, 0]],
   dropped: 0,
+  messages: [[1, 5, ">", 0, "AQID"]],
+  messagesLost: 0,
 };
 
 Deno.test("parseReply() reads results, errors and what has happened", () => {
@@ -61,6 +63,8 @@ Deno.test("parseReply() reads results, errors and what has happened", () => {
   assertThrows(() => parseReply(JSON.stringify({ ...REPLY, faults: [[1]] })), Error, "faults");
   const invalidations = [[5, 6, 1, -1, 0, -1, 0]];
   assertThrows(() => parseReply(JSON.stringify({ ...REPLY, invalidations })), Error, "invalid");
+  const messages = [[1, 5, ">", 0, "?"]];
+  assertThrows(() => parseReply(JSON.stringify({ ...REPLY, messages })), Error, "messages");
   assertThrows(() => parseReply(JSON.stringify({ id: 0 })), Error, "Cannot read a reply");
 });
 

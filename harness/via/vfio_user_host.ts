@@ -18,6 +18,7 @@ import { advanceClock } from "../machine/advance.ts";
 import { DmaLook, LOOK_CAPACITY } from "../observe/dma_look.ts";
 import { type EndpointFigures, figuresOf } from "../observe/endpoint_figures.ts";
 import { describeError } from "../run/describe_error.ts";
+import { KeptMessages } from "./kept_messages.ts";
 import {
   type ControlRequest,
   type CountersResult,
@@ -34,6 +35,8 @@ import { CountersTeller } from "./vfio_user_counters.ts";
 const TRACE_CAPACITY = 65536;
 /** Invalidations that one answer brings at most: those of a client that sends as fast as it can. */
 const INVALIDATIONS_KEPT = 16384;
+/** Errors of one device that one answer brings, each a stack with its causes: those of a model that fails at every access. */
+const ERRORS_TOLD = 8;
 /** Events that a look brings at most. With every DMA traced there are more of them than a sample wants. */
 const LOOK_EVENTS = 1024;
 
@@ -50,6 +53,7 @@ const TAKEN: ReadonlySet<number> = new Set([
   TraceKind.UNPIN,
 ]);
 
+type Begin = Extract<ControlRequest, { readonly kind: "begin" }>;
 type Plug = Extract<ControlRequest, { readonly kind: "plug" }>;
 
 /** Made for one run. */
@@ -64,17 +68,21 @@ export class VfioUserHost {
   #invalidationsTaken = 0;
   #look: DmaLook | null = null;
   #teller: CountersTeller | null = null;
+  /** Null when nobody wants them from here. */
+  readonly #messages: KeptMessages | null;
   readonly #servers = new Map<number, VfioUserServer>();
-  readonly #errors: (readonly [string, string])[] = [];
+  /** By the name of the device; those since the last answer. */
+  readonly #errors = new Map<string, { readonly texts: string[]; count: number }>();
   /** Of devices that went. */
   readonly #gone: EndpointFigures[] = [];
 
   constructor(
     reactor: Reactor,
-    options: { readonly seed: number; readonly nowNs: number; readonly trace: "on" | "off" },
+    options: Omit<Begin, "kind">,
   ) {
     this.#clock.advance(options.nowNs / 1e6);
     this.#tracing = options.trace;
+    this.#messages = options.messages === "on" ? new KeptMessages() : null;
     this.#trace = new TraceRing(
       options.trace === "on" ? TRACE_CAPACITY : LOOK_CAPACITY,
       options.trace,
@@ -90,16 +98,21 @@ export class VfioUserHost {
 
   /** Records an error of a model. */
   deviceError(name: string, error: unknown): void {
-    this.#errors.push([name, describeError(error)]);
+    let errors = this.#errors.get(name);
+    if (errors === undefined) this.#errors.set(name, errors = { texts: [], count: 0 });
+    errors.count++;
+    if (errors.texts.length < ERRORS_TOLD) errors.texts.push(describeError(error));
   }
 
   /** Makes a device that listens from now on. @throws what the model or its description throws */
   plug({ options, name, path }: Plug, type: DeviceType<unknown, unknown>): PlugResult {
-    const server = new VfioUserServer(this.#machine, {
+    const observer = this.#messages?.observer(() => server.endpoint);
+    const server: VfioUserServer = new VfioUserServer(this.#machine, {
       path,
       capabilities: CAPABILITIES,
       device: type.create(options),
       onError: (error) => this.deviceError(name, error),
+      ...(observer === undefined ? {} : { observer }),
     });
     this.#servers.set(server.endpoint, server);
     this.#tellOf(server.endpoint);
@@ -126,7 +139,7 @@ export class VfioUserHost {
   }
 
   inspect(endpoint: number): InspectResult {
-    return { state: this.#server(endpoint).hosted.device.inspect() };
+    return { state: this.#server(endpoint).hosted.inspectDevice() ?? {} };
   }
 
   counters(): CountersResult {
@@ -170,7 +183,15 @@ export class VfioUserHost {
     const faults = this.#machine.iommu.drainFaults().map((fault) =>
       [fault.endpoint, fault.pasid, fault.iova, fault.access, fault.reason, fault.timeNs] as const
     );
-    return { faults, errors: this.#errors.splice(0), dma, invalidations, dropped };
+    const messages = this.#messages?.take() ?? { messages: [], messagesLost: 0 };
+    const errors = [...this.#errors].flatMap(([name, { texts, count }]) =>
+      texts.map((text, at) => {
+        const isLast = at === texts.length - 1;
+        return [name, text, isLast ? count - at : 1] as const;
+      })
+    );
+    this.#errors.clear();
+    return { faults, errors, dma, invalidations, dropped, ...messages };
   }
 
   /** Takes all devices away. */

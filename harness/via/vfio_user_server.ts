@@ -42,6 +42,8 @@ const NOTHING: Happened = {
   dma: [],
   invalidations: [],
   dropped: 0,
+  messages: [],
+  messagesLost: 0,
 };
 
 const reactor = new Reactor({

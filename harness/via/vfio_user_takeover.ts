@@ -40,13 +40,16 @@ export class Takeover {
   /** Takes over what came with an answer of `process`. */
   take(
     process: Parameters<ServerEndpoints["of"]>[0],
-    { faults, errors, dma, invalidations }: Omit<Happened, "dropped">,
+    { faults, errors, dma, invalidations }: Pick<
+      Happened,
+      "faults" | "errors" | "dma" | "invalidations"
+    >,
   ): void {
     const { iommu, deviceError } = this.#parts;
-    for (const [name, text] of errors) {
+    for (const [name, text, times] of errors) {
       const error = new Error(text.split("\n", 1)[0]);
       error.stack = text;
-      deviceError(name, error);
+      deviceError(name, error, times);
     }
     for (const [number, pasid, iova, access, reason, timeNs] of faults) {
       const endpoint = this.#endpoints.of(process, number);

@@ -29,10 +29,10 @@ function machine() {
   const endpoints = new ServerEndpoints(() => {});
   endpoints.join(process);
   endpoints.add(process, 1, 8);
-  const errors: [string, unknown][] = [];
+  const errors: [string, unknown, number | undefined][] = [];
   const asked: number[] = [];
   const takeover = new Takeover(
-    { iommu, deviceError: (name, error) => errors.push([name, error]) },
+    { iommu, deviceError: (name, error, times) => errors.push([name, error, times]) },
     endpoints,
     (_endpoint, iova, _access, seen) => {
       asked.push(iova);
@@ -90,8 +90,9 @@ Deno.test("Takeover.take() traces DMA by what it reached, while the trace is on"
 Deno.test("Takeover.take() hands a model's error on with its stack", () => {
   const { takeover, process, errors } = machine();
   const text = "TypeError: no such register\n    at edu.ts:1:1";
-  takeover.take(process, { ...NOTHING, errors: [["edu at 00:01.0", text]] });
-  const [name, error] = errors[0]!;
+  takeover.take(process, { ...NOTHING, errors: [["edu at 00:01.0", text, 3]] });
+  const [name, error, times] = errors[0]!;
+  assertEquals(times, 3);
   assertEquals(name, "edu at 00:01.0");
   assertEquals((error as Error).message, "TypeError: no such register");
   assertEquals((error as Error).stack, text);

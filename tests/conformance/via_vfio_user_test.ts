@@ -195,6 +195,15 @@ for (const via of VIAS) {
     });
   }
 
+  Deno.test(`a device that throws at every access fails its run via ${via}, with a count of its errors`, async () => {
+    const { runs: [report] } = await misbehaved("throws and throws");
+    assertEquals(report!.status, "failed");
+    assertStringIncludes(report!.reason!, "Cannot read 4 bytes at BAR 0 offset 0x20");
+    const errors = report!.errors!;
+    const more = 20_000 - (errors.length - 1);
+    assertEquals(errors.at(-1), `Device misbehaved at 00:01.0 failed ${more} more times`);
+  });
+
   Deno.test(`a device that cannot be made fails its run via ${via}`, async () => {
     const { runs: [report] } = await misbehaved("refuses");
     assertStringIncludes(report!.reason!, "RangeError: I will not be made");
@@ -206,10 +215,23 @@ for (const via of VIAS) {
     assertMatch(report!.reason!, /^Threw .*(?:cannot be shown|null prototype)/);
   });
 
-  Deno.test(`a device's inspect() that throws fails its run via ${via}`, async () => {
-    const { runs: [report] } = await misbehaved("inspect");
-    assertStringIncludes(report!.reason!, "look elsewhere");
-  });
+  for (
+    const [way, said] of [
+      ["inspect", "the model threw: look elsewhere"],
+      ["inspects late", "the model returned a promise instead of an object"],
+    ] as const
+  ) {
+    Deno.test(`a device's inspect() of way ${way} shows nothing and fails its run via ${via}, once`, async () => {
+      const { runs: [report] } = await misbehaved(way);
+      assertEquals(report!.status, "failed");
+      assertEquals(report!.log, ["{}"]);
+      assertStringIncludes(
+        report!.reason!,
+        `Device misbehaved at 00:01.0 failed: DeviceError: Cannot inspect misbehaved: ${said}`,
+      );
+      assertEquals(report!.errors?.length, 1, report!.errors?.join("\n"));
+    });
+  }
 
   Deno.test(`what a device prints is with its run via ${via}`, async () => {
     const { runs: [report] } = await misbehaved("prints");

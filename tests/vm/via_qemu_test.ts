@@ -6,6 +6,7 @@
 import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import type { Report } from "../../harness/run/run_report.ts";
+import { parseLine } from "../../protocols/vfio_user/message_line.ts";
 import { vmTest } from "./_machine.ts";
 
 const ROOT = new URL("../..", import.meta.url);
@@ -175,6 +176,54 @@ vmTest(
       const { runs, said } = await run(folder, files, 15_000);
       assertEquals(runs[0]?.reason, "Timed out after 15000 ms", said);
       assertMatch(runs[0]!.errors!.join("\n"), CONSOLE);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
+vmTest(
+  "a run via qemu has its vfio-user messages in --messages, and its commands in --trace",
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+    try {
+      const messages = join(folder, "messages.log"), trace = join(folder, "trace.json");
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "-A", "--quiet", "harness/cli/scenario.ts", "edu-dma-both-ways", "--offline"],
+          ...["--via", "qemu", "--variant", "none", "--mode", "remap", "--seed", "5"],
+          ...["--messages", messages, "--trace", trace],
+        ],
+        cwd: ROOT,
+      }).output();
+      const said = new TextDecoder().decode(stderr);
+      assertEquals(code, 0, said);
+      assertEquals(/stays without|left out/.test(said), false, said);
+      const lines = (await Deno.readTextFile(messages)).trimEnd().split("\n");
+      const headings = lines.filter((line) => line.startsWith("#"));
+      assertEquals(headings.length, 1, headings.join("\n"));
+      assertMatch(
+        headings[0]!,
+        /^# edu-dma-both-ways remap via qemu seed 5: edu at [0-9a-f]{2}:00\.0$/,
+      );
+      const parsed = lines.slice(1).map((line) => parseLine(line)!);
+      assertEquals(parsed[0]?.name, "VERSION");
+      const names = new Set(parsed.map(({ name }) => name));
+      for (const name of ["DMA_MAP", "DMA_UNMAP", "REGION_WRITE", "DEVICE_SET_IRQS"]) {
+        assertEquals(names.has(name), true, [...names].join());
+      }
+      const times = parsed.map(({ timeUs }) => timeUs);
+      assertEquals(times, [...times].sort((a, b) => a - b));
+      const { traceEvents } = JSON.parse(await Deno.readTextFile(trace)) as {
+        traceEvents: { name: string; cat?: string; pid: number; args?: { name?: string } }[];
+      };
+      const maps = traceEvents.filter(({ name, cat }) => name === "DMA_MAP" && cat === "vfio-user");
+      assertLess(0, maps.length);
+      // On the device's own process of the trace, not the run's.
+      const device = traceEvents.find(({ name, pid }) =>
+        name === "process_name" && pid === maps[0]!.pid
+      );
+      assertMatch(device?.args?.name ?? "", /: edu [0-9a-f]{2}:00\.0$/);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

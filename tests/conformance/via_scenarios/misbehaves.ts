@@ -9,6 +9,7 @@ class Misbehaved implements PciDevice {
   readonly bars = [{ index: 0, size: 4096, kind: "mmio32" } as const];
   #host: PciHost | null = null;
   #armed = false;
+  #inspectsLate = false;
   attach(host: PciHost): void {
     this.#host = host;
   }
@@ -36,6 +37,8 @@ class Misbehaved implements PciDevice {
         return undefined as unknown as number;
       case 0x18:
         return Promise.reject(new Error("too late")) as unknown as number;
+      case 0x20:
+        throw new Error("no luck ".repeat(1000));
       case 0x1c:
         // More than any pipe holds, with nobody to read it before the access is done.
         // deno-lint-ignore no-console -- this is what it does wrong
@@ -56,6 +59,9 @@ class Misbehaved implements PciDevice {
       case 0x28:
         this.#host?.clock.defer(1, () => Promise.reject(new Error("timed too late")));
         break;
+      case 0x2c:
+        this.#inspectsLate = true;
+        break;
     }
   }
   reset(): void | Promise<void> {
@@ -64,6 +70,7 @@ class Misbehaved implements PciDevice {
     if (armed) return Promise.reject(new Error("reset too late"));
   }
   inspect(): Record<string, unknown> {
+    if (this.#inspectsLate) return Promise.resolve({ late: true }) as never;
     throw new Error("look elsewhere");
   }
 }
@@ -96,6 +103,7 @@ const WRITES: Readonly<Record<string, number>> = {
   "never ends a write": 0x20,
   "resets late": 0x24,
   "times late": 0x28,
+  "inspects late": 0x2c,
 };
 
 export default scenario("misbehaves", {
@@ -109,6 +117,9 @@ export default scenario("misbehaves", {
     await target.barWrite(0, WRITES[way], 4, 1);
     if (way === "times late") await t.clock.advance(1);
     if (way === "resets late") await target.reset();
-  } else if (way === "inspect") await target.inspect();
-  else t.log(`read ${await target.barRead(0, WAYS[way]!, 4)}`);
+    if (way === "inspects late") t.log(JSON.stringify(await target.inspect()));
+  } else if (way === "inspect") t.log(JSON.stringify(await target.inspect()));
+  else if (way === "throws and throws") {
+    for (let count = 0; count < 20_000; count++) await target.barRead(0, 0x20, 4);
+  } else t.log(`read ${await target.barRead(0, WAYS[way]!, 4)}`);
 });
