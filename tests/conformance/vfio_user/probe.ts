@@ -217,8 +217,9 @@ export class Probe implements PciDevice {
         break;
       case ProbeCommand.FILL_FIRST:
         for (const pin of this.pins) {
-          pin.slices[0]?.fill(argument, 0, length);
-          status = pin.wrote(0, length);
+          const first = Math.min(length, pin.length);
+          pin.slices[0]?.fill(argument, 0, first);
+          status = pin.wrote(0, first);
         }
         break;
       case ProbeCommand.RELEASE:
