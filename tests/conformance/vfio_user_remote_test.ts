@@ -538,6 +538,35 @@ Deno.test("vfio-user rule 21: DMA of a device's own accord goes between commands
   }
 });
 
+Deno.test("vfio-user rule 21: commands that come together with the reply to a device's own access are carried out", async () => {
+  await withRemote((path) => {
+    using client = new RemoteClient(path);
+    map(client);
+    const transfer = [[0x80, 0x10_0000], [0x88, 0x4_0000], [0x90, 4], [0x98, 1]] as const;
+    for (const [register, value] of transfer) {
+      client.call(10, wire.regionWrite(0, register, bytes(u64(value))));
+    }
+    const request = client.main.receive();
+    assert(request !== "eof");
+    assertEquals([request.command, request.body], [11, head(0x10_0000, 4)]);
+    const reply = bytes(head(0x10_0000, 4), u32(7));
+    client.main.send(bytes(
+      wire.message(11, reply, { id: request.id, flags: 1 }),
+      wire.message(9, wire.regionRead(0, 0, 4), { id: 7 }),
+      wire.message(9, wire.regionRead(0, 0x98, 4), { id: 8 }),
+    ));
+    // Nothing else comes that would have the server look.
+    for (const [id, value] of [[7, 0x0100_00ed], [8, 0]] as const) {
+      const { stream } = client.main;
+      assert(stream.length > 0 || stream.wait(1, 5000) > 0, `no reply to ${id}`);
+      const found = client.main.receive();
+      assert(found !== "eof");
+      assertEquals(found.id, id);
+      assertEquals(found.body.subarray(16), bytes(u32(value)));
+    }
+  }, { device: "edu" });
+});
+
 Deno.test("vfio-user rule 21: a client that goes while the device's own access waits is a fault, and no more", async () => {
   await withRemote((path) => {
     for (const [, capabilities] of SOCKETS) {

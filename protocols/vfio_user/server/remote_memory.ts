@@ -28,8 +28,8 @@ export interface RemoteHost {
   setAside(): boolean;
   /** The client has closed its end; what it sent before is still to be executed. */
   ended(): void;
-  /** A part of a command waits to be sent, although its access is over. */
-  unsent(): void;
+  /** The access is over, and a part of a command waits to be sent, or more than its reply has come. */
+  unfinished(): void;
   /** The connection is of no more use; it is closed once the access has returned. */
   broken(reason: string): void;
 }
@@ -111,7 +111,9 @@ export class RemoteMemory implements RemoteAccess {
       this.#waiting = false;
       patience.spend(this.#messages, clock.nowNs - startNs);
       calm.watch();
-      if (connection.stream.pendingBytes > 0) host.unsent();
+      // What has been received already, no poll tells of.
+      const { pendingBytes, length } = connection.stream;
+      if (pendingBytes > 0 || length > 0) host.unfinished();
     }
   }
 

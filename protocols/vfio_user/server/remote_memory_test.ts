@@ -30,7 +30,7 @@ function leftAfterRead(maxTransfer: number, answerMs: number): number {
   const remote = new RemoteMemory({
     connection,
     socket: "twin",
-    host: { setAside: () => false, ended: () => {}, unsent: () => {}, broken: () => {} },
+    host: { setAside: () => false, ended: () => {}, unfinished: () => {}, broken: () => {} },
     calm: new CalmBuffer(clock, ours),
     clock,
     metrics: new ServerMetrics(),

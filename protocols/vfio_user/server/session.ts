@@ -193,7 +193,7 @@ export class Session implements Responder, RemoteHost {
     if (!this.#pumping) this.#pumpLater();
   }
 
-  unsent(): void {
+  unfinished(): void {
     if (!this.#pumping) this.#pumpLater();
   }
 
