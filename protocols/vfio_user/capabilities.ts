@@ -182,7 +182,11 @@ export function parseVersionData(bytes: Uint8Array): Capabilities | VersionFailu
 
 /** A peer's value in a log line: short, and without control characters. */
 function excerpt(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
+  // JSON leaves DEL, the controls behind it and the directions of writing as they are.
+  const text = (JSON.stringify(value) ?? "missing").replace(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   return text.length > 40 ? text.slice(0, 40) + "…" : text;
 }
 

@@ -88,6 +88,8 @@ Deno.test("a reason never carries a peer's control characters or a long value", 
   // deno-lint-ignore no-control-regex
   assertEquals(/[\u0000-\u001f]/.test(reason), false);
   assert(reason.length < 200);
+  const others = refusal('{"capabilities":{"max_msg_fds":"\u007f\u009b31m\u2028\u202e"}}');
+  assertStringIncludes(others, '"\\u007f\\u009b31m\\u2028\\u202e"');
 });
 
 Deno.test("spec/08 rule 8: unknown capabilities are ignored, at every level", () => {
