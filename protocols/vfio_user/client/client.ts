@@ -276,9 +276,17 @@ export class VfioUserClient implements Pollable, Disposable {
       dataLength: json.length,
     };
     const engine = this.#engine;
-    return engine.wait(
-      engine.send(VERSION, proposal, (reply) => this.#accept(reply, ours), { data }),
-    );
+    try {
+      return engine.wait(
+        engine.send(VERSION, proposal, (reply) => this.#accept(reply, ours), { data }),
+      );
+    } catch (error) {
+      if (!(error instanceof VfioUserError) || error.code !== "timeout") throw error;
+      throw new VfioUserError("timeout", `${error.message}; it may be serving another client`, {
+        command: VERSION.command,
+        cause: error,
+      });
+    }
   }
 
   #accept(reply: Reply, ours: Capabilities): Session {

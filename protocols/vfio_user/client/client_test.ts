@@ -2,8 +2,10 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { liveDescriptors } from "../../linux/descriptor.ts";
 import { Errno } from "../../linux/errno.ts";
 import { liveMappings } from "../../linux/mapping.ts";
-import { UnixListener } from "../../linux/unix_socket.ts";
+import { connectUnix, UnixListener } from "../../linux/unix_socket.ts";
+import { UnixStream } from "../../linux/unix_stream.ts";
 import { OUR_CAPABILITIES } from "../capabilities.ts";
+import { encodeReplyHeader } from "../messages/header.ts";
 import {
   type Answer,
   failure,
@@ -88,6 +90,37 @@ for (const [name, answer, code, what] of BAD_VERSIONS) {
   });
 }
 
+Deno.test("VfioUserClient.over() takes the twin socket that the reply names, and closes what else comes", async () => {
+  const before = liveDescriptors();
+  const [near, far] = UnixStream.pair();
+  const prepare = (server: TestServer): void => {
+    server.version = (_, message) => {
+      const twin = `{"capabilities":{"twin_socket":{"supported":true,"fd_index":1}}}`;
+      server.reply(message, versionBody(twin), [far.fd, near.fd, far.fd]);
+      return "hand over";
+    };
+  };
+  await withServer(plain, (client, server) => {
+    assertEquals(client.hasTwinSocket, true);
+    // The pair, both ends of the connection, and of three descriptors one.
+    assertEquals(liveDescriptors(), before + 5);
+    // Replies have no business there, though they answer what was asked.
+    server.answer = () => null;
+    const read = client.regions.read(0, 0, new Uint8Array(0));
+    while (server.received.length < 1) client.group.turn(1000);
+    const { header, body } = server.received[0]!;
+    far.send(encodeReplyHeader(far.head, 0, header, body.length), body);
+    failure(
+      "protocol",
+      /a reply to REGION_READ came on the socket for the server's own commands/,
+      () => client.wait(read),
+    );
+  }, { prepare });
+  near.close();
+  far.close();
+  assertEquals(liveDescriptors(), before);
+});
+
 Deno.test("VfioUserClient.connect() says what is wrong with a path", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -100,6 +133,14 @@ Deno.test("VfioUserClient.connect() says what is wrong with a path", async () =>
     UnixListener.listen(`${folder}/old.sock`).close();
     await Deno.writeTextFile(path, "");
     failure("closed", /nobody listens there/, () => VfioUserClient.connect(path));
+    using full = UnixListener.listen(`${folder}/full.sock`, 1);
+    using waiting = new DisposableStack();
+    for (let at = 0; at < 2; at++) waiting.use(connectUnix(full.path));
+    failure(
+      "closed",
+      /full\.sock: too many clients wait there already; try again when they have gone$/,
+      () => VfioUserClient.connect(full.path),
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -488,7 +488,8 @@ export class MessageEngine implements Pollable, Disposable {
 
   #hangUp(command: number, result: number): void {
     const how = result === 0 ? "the server ended it" : errnoName(result);
-    const at = this.#pending.size > 0 ? ` with ${this.#pending.size} commands unanswered` : "";
+    const { size } = this.#pending;
+    const at = size > 0 ? ` with ${size} ${size === 1 ? "command" : "commands"} unanswered` : "";
     this.#end(
       new VfioUserError("closed", `The connection to the server is over${at}: ${how}`, { command }),
     );
@@ -546,17 +547,23 @@ function observe(tap: (frame: Frame) => void): FrameObserver {
   };
 }
 
+/** What the commonest errors of connect(2) mean, by name. */
+const CONNECT_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: "nothing is there",
+  ECONNREFUSED: "nobody listens there",
+  EAGAIN: "too many clients wait there already",
+};
+
 /** Turns a failed connect into our error. */
 export function connectFailure(path: string, error: unknown): unknown {
   if (!(error instanceof LinuxError)) return error;
-  const right = error.code === "ENOENT"
-    ? "nothing is there"
-    : error.code === "ECONNREFUSED"
-    ? "nobody listens there"
-    : error.code;
+  const wrong = CONNECT_FAILURES[error.code] ?? error.code;
+  const right = error.code === "EAGAIN"
+    ? "try again when they have gone"
+    : "give the path of a socket that a vfio-user server listens on";
   return new VfioUserError(
     "closed",
-    `Cannot connect to ${path}: ${right}; give the path of a socket that a vfio-user server listens on`,
+    `Cannot connect to ${path}: ${wrong}; ${right}`,
     { errno: error.errno, cause: error },
   );
 }
