@@ -230,6 +230,34 @@ Deno.test("UnixStream.send() keeps what does not fit, and flush() sends it in or
   });
 });
 
+Deno.test("descriptors of a long message that waits go with the first part of it, and once", () => {
+  withPair((a, b) => {
+    const [file] = files(1) as [Descriptor];
+    let before = 0;
+    for (; a.pendingBytes === 0; before += 100_004) a.send(4, new Uint8Array(100_000));
+    const length = 700_004;
+    assertEquals(a.send(4, new Uint8Array(length - 4), [file.fd, file.fd]), 0);
+    const inode = inodes([file, file]);
+    file.close();
+    const flushed: number[] = [];
+    const passed: Descriptor[] = [];
+    for (let total = 0, round = 0; total < before + length; round++) {
+      assertNotEquals(round, 10_000);
+      const left = a.flush();
+      assert(left >= 0);
+      if (left < length) flushed.push(left);
+      b.receive();
+      const arrived = b.length;
+      passed.push(...b.takeDescriptors(arrived) ?? []);
+      b.consume(arrived);
+      total += arrived;
+    }
+    assert(flushed.length > 1, "it went in one");
+    assertEquals(inodes(passed), inode);
+    closeAll(passed);
+  });
+});
+
 Deno.test("UnixStream.send() never overtakes what waits, and goes straight again when nothing does", () => {
   withPair((a, b) => {
     let total = 0;

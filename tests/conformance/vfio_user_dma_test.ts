@@ -9,6 +9,7 @@ import { Access, Fault, type Iova } from "../../core/address.ts";
 import { Descriptor } from "../../protocols/linux/descriptor.ts";
 import { EventFd } from "../../protocols/linux/eventfd.ts";
 import {
+  F_ADD_SEALS,
   F_SETFL,
   fcntl,
   ftruncate,
@@ -168,6 +169,31 @@ Deno.test("vfio-user rule 16: a memfd that can be sealed is, so that it cannot s
     assertEquals(write(host, 0x2_0000, new Uint8Array([1])), 0);
     assertEquals(read(host, 0x1_0000), new Uint8Array(4));
   });
+});
+
+Deno.test("vfio-user rule 16: a file that is not mapped must hold offset and size as well, at that moment", () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.truncateSync(path, 0x2800);
+    withProbe((host) => {
+      using client = host.driver();
+      using file = new Descriptor(open(path, O_RDWR | O_CLOEXEC));
+      const map = (address: number, size: number, offset: number) =>
+        client.call(2, dmaMap(address, size, { offset }), [file.fd]).errno;
+      assertEquals(map(0x1_0000, 0x3000, 0), EINVAL);
+      assertEquals([host.server.regions, host.machine.memory.windows], [0, 0]);
+      assertEquals(map(0x1_0000, 0x2000, 0), 0);
+      // It is open now, and judged anew for each region.
+      assertEquals(map(0x2_0000, 0x2000, 0x1000), EINVAL);
+      assertEquals(map(0x2_0000, 0x1000, 2 ** 40), EINVAL);
+      Deno.truncateSync(path, 0x1000);
+      assertEquals(map(0x2_0000, 0x1000, 0x1000), EINVAL);
+      assertEquals(map(0x2_0000, 0x1000, 0), 0);
+      assertEquals([host.server.regions, host.machine.memory.windows], [2, 1]);
+    });
+  } finally {
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("vfio-user rule 16: regular files are read and written by calls, pins of them too", () => {
@@ -338,6 +364,28 @@ Deno.test("vfio-user rule 18: what one client may do with a file is no right of 
       client.call(2, dmaMap(0x8000, 0x1000, { flags: Prot.READ }), [readOnly.fd]).errno,
       0,
     );
+    // A path to it is no right to anything, though both kinds of mapping are there.
+    const O_PATH = 0o10_000_000;
+    using path = new Descriptor(open(`/proc/self/fd/${memory.fd}`, O_PATH | O_CLOEXEC));
+    for (const flags of [Prot.READ, Prot.BOTH]) {
+      assertEquals(client.call(2, dmaMap(0x1_0000, 0x1000, { flags }), [path.fd]).errno, EACCES);
+    }
+  });
+});
+
+Deno.test("vfio-user rule 18: a file that is sealed against writes takes no other writable region", () => {
+  withProbe((host) => {
+    using client = host.driver();
+    using file = new Descriptor(memfdCreate("client", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ftruncate(file.fd, 0x2000);
+    assertEquals(client.call(2, dmaMap(0x1000, 0x1000), [file.fd]).errno, 0);
+    const F_SEAL_FUTURE_WRITE = 0x10;
+    assertEquals(fcntl(file.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+    const map = (flags: number) =>
+      client.call(2, dmaMap(0x8000, 0x1000, { flags, offset: 0x1000 }), [file.fd]).errno;
+    assertEquals([map(Prot.BOTH), map(Prot.WRITE), map(Prot.READ)], [EACCES, EACCES, 0]);
+    // The former one was allowed, and stays.
+    assertEquals(write(host, 0x1000, new Uint8Array([7])), 0);
   });
 });
 

@@ -60,6 +60,8 @@ const REFUSED: readonly [string, Uint8Array, number?][] = [
   ["BOOL shorter than count", setIrqs(TRIGGER | BOOL, MSI, 0, 2, yes(1))],
   ["BOOL longer than count", setIrqs(TRIGGER | BOOL, MSI, 0, 1, yes(2))],
   ["BOOL without data", setIrqs(TRIGGER | BOOL, MSI, 0, 1)],
+  ["BOOL with an argsz below its data", setIrqs(TRIGGER | BOOL, MSI, 0, 1, yes(1), 20)],
+  ["BOOL with an argsz above its data", setIrqs(TRIGGER | BOOL, MSI, 0, 1, yes(1), 22)],
   ["MSI masked by a descriptor", setIrqs(MASK | EVENTFD, MSI, 0, 1), 1],
 ];
 

@@ -318,6 +318,32 @@ Deno.test("when a server refuses a mapping of the domain, attach() goes back to 
   ]);
 });
 
+Deno.test("when a server refuses a mapping late, attach() leaves an endpoint that has moved on where it is", () => {
+  using bench = new Bench(repeat, 1);
+  const { forwarder, iommu } = bench;
+  for (const domain of [1, 2, 3]) {
+    forwarder.createDomain(domain);
+    bench.wait(forwarder.map(domain, 0x1000 as Iova, (domain * 0x1000) as Gpa, 0x1000, RW));
+  }
+  bench.wait(forwarder.attach(1, 1));
+  const server = bench.servers[0]!;
+  let held: Received | null = null;
+  server.answer = (message) => {
+    const answer = repeat(message);
+    if (message.header.command !== C.VFIO_USER_DMA_MAP || held !== null) return answer;
+    held = message;
+    return null;
+  };
+  const refused = forwarder.attach(1, 2);
+  bench.wait(forwarder.attach(1, 3));
+  bench.log();
+  assert(held !== null);
+  server.reply(held, -Errno.ENOMEM);
+  assertThrows(() => bench.wait(refused), VfioUserError, "ENOMEM");
+  assertEquals(iommu.endpoint(1).domain?.id, 3);
+  assertEquals(bench.log(), []);
+});
+
 Deno.test("an unmap is done when every server has answered, and blocks nobody meanwhile", () => {
   using bench = new Bench();
   const { forwarder, iommu } = bench;

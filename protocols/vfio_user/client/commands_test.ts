@@ -132,6 +132,16 @@ Deno.test("regions.writeMulti() packs writes, splits them, and adds up what was 
   });
 });
 
+Deno.test("regions.writeMulti() believes no server that has done more writes than it was sent", async () => {
+  const answer = () => new Uint8Array(new BigUint64Array([2n]).buffer);
+  await withServer(answer, (client) => {
+    const writes = [{ region: 0, offset: 0, data: new Uint8Array(4) }];
+    failure("protocol", /says 2 writes are done, of 1/, () => {
+      client.wait(client.regions.writeMulti(writes));
+    });
+  });
+});
+
 Deno.test("regions.writeMulti() says so when it was not agreed on", async () => {
   const prepare = (server: TestServer): void => {
     server.capabilities = { ...OUR_CAPABILITIES, write_multiple: false };
@@ -192,6 +202,15 @@ Deno.test("regions.info() hands out the descriptor, and asks again when it needs
     assertEquals(server.received.length, 3);
     assertEquals(liveDescriptors(), before + 1);
     second.descriptor?.close();
+
+    // One file has a region; what else comes is closed.
+    server.answer = (message) => {
+      server.reply(message, regionInfo(message.view, 2), [file.fd, file.fd, file.fd]);
+      return null;
+    };
+    const third = client.wait(client.regions.info(2));
+    assertEquals(liveDescriptors(), before + 1);
+    third.descriptor?.close();
     await Promise.resolve();
   });
 });
