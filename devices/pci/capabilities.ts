@@ -244,8 +244,8 @@ export function msixCapability(msix: NonNullable<InterruptSpec["msix"]>): Capabi
       initial: msix.vectors - 1,
       writable: spec.PCI_MSIX_FLAGS_ENABLE | spec.PCI_MSIX_FLAGS_MASKALL,
     },
-    { at: spec.PCI_MSIX_TABLE, size: 4, initial: msix.tableOffset | msix.bar },
-    { at: spec.PCI_MSIX_PBA, size: 4, initial: msix.pendingOffset | msix.bar },
+    { at: spec.PCI_MSIX_TABLE, size: 4, initial: (msix.tableOffset | msix.bar) >>> 0 },
+    { at: spec.PCI_MSIX_PBA, size: 4, initial: (msix.pendingOffset | msix.bar) >>> 0 },
   ]);
 }
 
@@ -534,6 +534,8 @@ export interface PasidOptions {
   readonly execute?: boolean;
   /** Whether requests may be privileged. False unless told. */
   readonly privileged?: boolean;
+  /** Whether translated requests may carry a PASID. False unless told. */
+  readonly translated?: boolean;
   /** Told of writes to the control register. */
   readonly observer?: RegisterObserver;
 }
@@ -550,14 +552,16 @@ export function pasidCapability(options: PasidOptions = {}): ExtendedCapabilityS
       size: 2,
       initial: width << spec.PCI_PASID_CAP_WIDTH_SHIFT |
         (options.execute ? spec.PCI_PASID_CAP_EXEC : 0) |
-        (options.privileged ? spec.PCI_PASID_CAP_PRIV : 0),
+        (options.privileged ? spec.PCI_PASID_CAP_PRIV : 0) |
+        (options.translated ? spec.PCI_PASID_CAP_TRANSLATED : 0),
     },
     {
       at: spec.PCI_PASID_CTRL,
       size: 2,
       writable: spec.PCI_PASID_CTRL_ENABLE |
         (options.execute ? spec.PCI_PASID_CTRL_EXEC : 0) |
-        (options.privileged ? spec.PCI_PASID_CTRL_PRIV : 0),
+        (options.privileged ? spec.PCI_PASID_CTRL_PRIV : 0) |
+        (options.translated ? spec.PCI_PASID_CTRL_TRANSLATED : 0),
     },
   ], options.observer === undefined ? {} : { observer: options.observer });
 }

@@ -103,6 +103,7 @@ export class PciFunction {
     this.device = device;
     this.#onError = options.onError;
     const { msix } = device.interrupts ?? {};
+    this.#table = msix === undefined ? undefined : new MsixTable(msix, device.bars);
     const list = capabilityList(device);
     const express = list.some(({ id }) => id === spec.PCI_CAP_ID_EXP);
     const extended = device.extendedCapabilities ?? [];
@@ -114,7 +115,6 @@ export class PciFunction {
     this.config = new ConfigSpace(express ? spec.PCI_CFG_SPACE_EXP_SIZE : spec.PCI_CFG_SPACE_SIZE);
     this.config.place(0, type0Header(device));
     this.#bars = new Bars(device.bars, this.config);
-    this.#table = msix === undefined ? undefined : new MsixTable(msix, device.bars);
     checkBarExtras(device, this.#table);
     this.capabilities = placeCapabilities(this.config, list.map((block) => this.#guarded(block)));
     this.extendedCapabilities = placeExtendedCapabilities(

@@ -75,7 +75,7 @@ export interface RegisterObserver {
 
 /**
  * Makes a block out of its registers.
- * @throws {RangeError} when a register is outside the block or overlaps another
+ * @throws {RangeError} when a register is outside the block, overlaps another, or is too small for its bits
  */
 export function registerBlock(
   length: number,
@@ -102,10 +102,10 @@ export function registerBlock(
       );
     }
     taken.fill(1, at, at + size);
-    store(initial, at, size, register.initial ?? 0);
-    store(writable, at, size, register.writable ?? 0);
-    store(clearable, at, size, register.clearable ?? 0);
-    store(kept, at, size, register.kept ?? 0);
+    storeField(initial, register, "initial");
+    storeField(writable, register, "writable");
+    storeField(clearable, register, "clearable");
+    storeField(kept, register, "kept");
   }
   return {
     length,
@@ -115,6 +115,23 @@ export function registerBlock(
     kept,
     ...(observer === undefined ? {} : { observer }),
   };
+}
+
+/** What would be cut off is a mistake in a table, and not to be seen in configuration space. */
+function storeField(
+  bytes: Uint8Array,
+  register: RegisterSpec,
+  field: "initial" | "writable" | "clearable" | "kept",
+): void {
+  const { at, size } = register;
+  const value = register[field] ?? 0;
+  if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
+    throw new RangeError(
+      `Cannot use ${value} as \`${field}\` of the register at 0x${at.toString(16)}: ` +
+        `it has ${8 * size} bits`,
+    );
+  }
+  store(bytes, at, size, value);
 }
 
 /** Two observers as one; the first is told first. */

@@ -279,11 +279,13 @@ export const PCI_EXT_CAP_PRI_SIZEOF = 16;
 export const PCI_PASID_CAP = 0x04; // 16 bits
 export const PCI_PASID_CAP_EXEC = 0x0002;
 export const PCI_PASID_CAP_PRIV = 0x0004;
+export const PCI_PASID_CAP_TRANSLATED = 0x0008; // Linux has no name for it
 export const PCI_PASID_CAP_WIDTH_SHIFT = 8; // bits of a PASID, in 12:8
 export const PCI_PASID_CTRL = 0x06; // 16 bits
 export const PCI_PASID_CTRL_ENABLE = 0x0001;
 export const PCI_PASID_CTRL_EXEC = 0x0002;
 export const PCI_PASID_CTRL_PRIV = 0x0004;
+export const PCI_PASID_CTRL_TRANSLATED = 0x0008;
 export const PCI_EXT_CAP_PASID_SIZEOF = 8;
 /** Bits of the widest PASID. */
 export const PCI_PASID_MAX_WIDTH = 20;

@@ -8,8 +8,10 @@ import { Fault, type Iova } from "../../core/address.ts";
 import {
   advancedFeaturesCapability,
   atsCapability,
+  capability,
   errorReportingCapability,
   expressCapability,
+  extendedCapability,
   pasidCapability,
   powerManagementCapability,
   priCapability,
@@ -879,6 +881,14 @@ Deno.test("PCI 3.0, 6.8.2: the MSI-X capability says where table and pending bit
   fn.configWrite(0x44, 4, 0xffff_ffff);
   fn.configWrite(0x48, 4, 0xffff_ffff);
   assertEquals([fn.configRead(0x44, 4), fn.configRead(0x48, 4)], [0x400, 0x200]);
+  const msix = {
+    vectors: 1,
+    bar: 4,
+    tableOffset: 0xffff_fff0,
+    pendingOffset: 0x8000_0000,
+  } as const;
+  const far = host({ bars: ALL, interrupts: { msix } }).fn;
+  assertEquals([far.configRead(0x44, 4), far.configRead(0x48, 4)], [0xffff_fff4, 0x8000_0004]);
 });
 
 Deno.test("PCI 3.0, 6.8.2.9: vectors are masked after reset", () => {
@@ -1111,6 +1121,20 @@ Deno.test("PCI 3.0, 6.7: capabilities that cannot be are refused by name", () =>
   for (const [parts, message] of cases) assertThrows(() => host(parts), RangeError, message);
 });
 
+Deno.test("capability() and its like refuse what a register has no room for, by name", () => {
+  const wide: [() => unknown, string][] = [
+    [() => capability(9, 4, [{ at: 2, size: 1, initial: 0x100 }]), "0x2: it has 8 bits"],
+    [() => capability(9, 4, [{ at: 2, size: 2, writable: 0x1_0000 }]), "`writable`"],
+    [() => capability(9, 4, [{ at: 2, size: 2, clearable: -1 }]), "`clearable`"],
+    [() => extendedCapability(9, 8, [{ at: 4, size: 4, kept: 2 ** 32 }]), "it has 32 bits"],
+    [() => extendedCapability(9, 8, [{ at: 4, size: 4, initial: 0.5 }]), "Cannot use 0.5"],
+    [() => priCapability({ capacity: 2 ** 32 }), "0x8: it has 32 bits"],
+    [() => priCapability({ capacity: 1, allocation: -1 }), "0xc: it has 32 bits"],
+    [() => priCapability({ capacity: 1, allocationMask: NaN }), "Cannot use NaN"],
+  ];
+  for (const [make, message] of wide) assertThrows(make, RangeError, message);
+});
+
 Deno.test("PCIe 5.0, 10.5.1: ATS takes STU and enable, and STU stays while enabled", () => {
   const { fn } = hostDevice(everything());
   const offset = extendedAt(fn, spec.PCI_EXT_CAP_ID_ATS);
@@ -1146,14 +1170,16 @@ Deno.test("PCIe 5.0, 7.8.9: a PASID enable without its capability stays 0", () =
     [{ width: 8, execute: true }, 0x0802, 3],
     [{ privileged: true }, 0x1404, 5],
     [{ execute: true, privileged: true }, 0x1406, 7],
+    [{ translated: true }, 0x1408, 9],
+    [{ execute: true, privileged: true, translated: true }, 0x140e, 0xf],
   ];
-  for (const [options, capability, control] of cases) {
+  for (const [options, offered, control] of cases) {
     const { fn } = host({
       capabilities: [expressCapability()],
       extendedCapabilities: [pasidCapability(options)],
     });
     fn.configWrite(0x106, 2, 0xffff);
-    assertEquals([fn.configRead(0x104, 2), fn.configRead(0x106, 2)], [capability, control]);
+    assertEquals([fn.configRead(0x104, 2), fn.configRead(0x106, 2)], [offered, control]);
   }
   assertThrows(() => pasidCapability({ width: 21 }), RangeError, "0 to 20");
 });
