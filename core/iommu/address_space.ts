@@ -67,7 +67,7 @@ export class AddressSpace {
           `a mapping has at least 1 byte, and both ends in 0..2^52-1`,
       );
     }
-    if ((access & ~Access.READ_WRITE) !== 0) {
+    if ((access & Access.READ_WRITE) !== access) {
       throw new IommuError(
         "range",
         `Cannot map ${hexRange(iova, length)} in ${this.#name} with access ${access}: ` +

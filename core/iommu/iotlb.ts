@@ -91,7 +91,7 @@ export class Iotlb {
           `both ranges are integers within 0..2^52-1`,
       );
     }
-    if ((access & ~Access.READ_WRITE) !== 0) {
+    if ((access & Access.READ_WRITE) !== access) {
       throw new RangeError(
         `Cannot set the translation of ${hexRange(iova, length)} with access ${access}: ` +
           `READ is 1, WRITE is 2, and there are no others`,

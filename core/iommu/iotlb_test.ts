@@ -80,7 +80,7 @@ Deno.test("Iotlb.set() of length 0 sets nothing; of the whole space, one entry",
   assertEquals(entries(subject), [[0, 0, 2 ** 52 - 1, READ], [2 ** 52 - 1, 7, 1, READ]]);
 });
 
-Deno.test("Iotlb refuses what is no range", () => {
+Deno.test("Iotlb refuses what is no range and what is no access", () => {
   const subject = iotlb([0, 0, 10, 3]);
   const cases = [[0, 0, -1], [-1, 0, 1], [0, -1, 1], [2 ** 52, 0, 1], [0, 2 ** 52 - 1, 2]] as const;
   for (const [from, to, length] of cases) {
@@ -88,6 +88,9 @@ Deno.test("Iotlb refuses what is no range", () => {
   }
   for (const [from, length] of [[0, -1], [-1, 1], [2 ** 52 - 1, 2], [0.5, 1]] as const) {
     assertThrows(() => subject.invalidate(iova(from), length), RangeError, "Cannot invalidate");
+  }
+  for (const access of [4, -1, 1.5, NaN]) {
+    assertThrows(() => set(subject, 0, 0, 1, access), RangeError, "there are no others");
   }
   assertEquals(entries(subject), [[0, 0, 10, 3]]);
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { hexRange, PAGE_SIZE } from "../address.ts";
+import { hexRange, isRange, PAGE_SIZE } from "../address.ts";
 
 /** Bits over the range [start, start + length) of any address kind. */
 export class DirtyBitmap {
@@ -22,10 +22,10 @@ export class DirtyBitmap {
    * page that is covered in part has its bit. @throws {RangeError}
    */
   constructor(start: number, length: number, pageSize: number = PAGE_SIZE) {
-    if (!(length >= 1) || start % pageSize !== 0) {
+    if (!isRange(start, length) || length < 1 || start % pageSize !== 0) {
       throw new RangeError(
-        `Cannot track ${hexRange(start, length)} by pages of ${pageSize} bytes: ` +
-          `the start must be a multiple of a page, the length at least 1`,
+        `Cannot track ${length} bytes at ${start} by pages of ${pageSize} bytes: ` +
+          `the start must be a multiple of a page, the length at least 1, both ends in 0..2^52-1`,
       );
     }
     // Bit operations keep 32 bits of a page number.

@@ -123,6 +123,9 @@ Deno.test("DirtyBitmap refuses a start inside a page, no length, and more pages 
   assertThrows(() => new DirtyBitmap(1, PAGE), RangeError, "multiple of a page");
   assertThrows(() => new DirtyBitmap(0, 0), RangeError, "at least 1");
   assertThrows(() => new DirtyBitmap(0, NaN), RangeError);
+  for (const [start, length] of [[-PAGE, PAGE], [0, 1.5], [2 ** 52 - PAGE, PAGE + 1]] as const) {
+    assertThrows(() => new DirtyBitmap(start, length), RangeError, "both ends in 0..2^52-1");
+  }
   assertThrows(() => new DirtyBitmap(0, 2 ** 44 + 1), RangeError, "at most 2^32 pages");
   assertThrows(() => new DirtyBitmap(0, 2 ** 52), RangeError, "at most 2^32 pages");
 });

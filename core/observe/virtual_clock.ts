@@ -72,6 +72,12 @@ export class VirtualClock implements Clock {
       );
     }
     const untilNs = this.#nowNs + Math.round(ms * 1e6);
+    if (untilNs > Number.MAX_SAFE_INTEGER) {
+      throw new RangeError(
+        `Cannot advance the clock by ${ms} ms: it counts nanoseconds, ${Number.MAX_SAFE_INTEGER} ` +
+          `of them at most`,
+      );
+    }
     for (;;) {
       this.#dropCancelled();
       const next = this.#tasks[0];

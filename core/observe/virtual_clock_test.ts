@@ -149,6 +149,17 @@ Deno.test("VirtualClock refuses to go back, and delays that are not numbers", ()
   assertEquals([clock.nowNs, clock.pending], [0, 0]);
 });
 
+Deno.test("VirtualClock refuses to go where nanoseconds are no longer exact", () => {
+  const clock = new VirtualClock();
+  const last = Number.MAX_SAFE_INTEGER;
+  for (const ms of [2 ** 53 / 1e6, 1e300, Number.MAX_VALUE]) {
+    assertThrows(() => clock.advance(ms), RangeError, `${last} of them at most`);
+  }
+  clock.advance(9e9);
+  assertThrows(() => clock.advance(8e6), RangeError, `${last} of them at most`);
+  assertEquals(clock.nowNs, 9e15);
+});
+
 Deno.test("VirtualClock keeps its order through thousands of tasks and cancellations", () => {
   const clock = new VirtualClock();
   const ran: [number, number][] = [];
