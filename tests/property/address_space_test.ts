@@ -14,6 +14,8 @@ const counters = new Float64Array(8);
 type Step =
   | { kind: "map"; iova: number; gpa: number; length: number; access: number }
   | { kind: "unmap"; iova: number; length: number }
+  /** Of a mapping that was used just now: just its range, or `slack` bytes more on both sides. */
+  | { kind: "unmapUsed"; at: number; slack: number }
   | { kind: "clear" };
 
 /** 24 pages, at three places of the space, at ends of pages and of bytes. */
@@ -43,6 +45,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({ kind: fc.constant("unmap" as const), iova: address, length }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("unmapUsed" as const),
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      slack: fc.constantFrom(0, 1, 4096),
+    }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: "clear" as const }) },
 );
@@ -98,6 +108,19 @@ function run(space: AddressSpace, model: MappingList, todo: Step): void {
       const unmap = () => space.unmap(iova as Iova, length);
       if (typeof expected === "number") assertEquals(unmap().bytes, expected);
       else assertEquals(refusal(unmap), expected);
+      return;
+    }
+    case "unmapUsed": {
+      const used = model.list[Math.floor(todo.at * model.list.length)];
+      if (used === undefined) return;
+      const { iova, length } = used;
+      const use = () =>
+        ACCESSES.forEach((access) => checkTranslation(space, model, iova, access, 1));
+      use();
+      const start = Math.max(0, iova - todo.slack);
+      const end = Math.min(2 ** 52, iova + length + todo.slack);
+      run(space, model, { kind: "unmap", iova: start, length: end - start });
+      use();
       return;
     }
     case "clear": {

@@ -165,6 +165,9 @@ interface Place {
   readonly mapping: ModelMapping | null;
 }
 
+/** What comes of a change: it is made, or refused with a code. */
+type Outcome = "ok" | IommuError["code"];
+
 /** How far an access gets, byte by byte. */
 interface Walk {
   readonly places: readonly Place[];
@@ -181,6 +184,25 @@ class Model {
   readonly readBytes = new Map<number, number>(ENDPOINTS.map((id) => [id, 0]));
   readonly writtenBytes = new Map<number, number>(ENDPOINTS.map((id) => [id, 0]));
   faults: { endpoint: number; iova: number; access: number; reason: number }[] = [];
+
+  map(domain: number, mapping: ModelMapping): Outcome {
+    const { iova, gpa, length } = mapping;
+    if (iova + length > 2 ** 52 || gpa + length > 2 ** 52) return "range";
+    const there = this.domains.get(domain)!;
+    if (there.some((m) => m.iova < iova + length && iova < m.iova + m.length)) return "exists";
+    there.push(mapping);
+    return "ok";
+  }
+
+  unmap(domain: number, iova: number, length: number): Outcome {
+    const end = iova + length;
+    if (end > 2 ** 52) return "range";
+    const there = this.domains.get(domain)!;
+    const met = there.filter((m) => m.iova < end && iova < m.iova + m.length);
+    if (met.some((m) => m.iova < iova || m.iova + m.length > end)) return "range";
+    this.domains.set(domain, there.filter((m) => !met.includes(m)));
+    return "ok";
+  }
 
   place(endpoint: number, iova: number, access: number): Place | number {
     const domain = this.attached.get(endpoint);
@@ -230,6 +252,16 @@ class Model {
 
   byteAt(gpa: number): number {
     return this.bytes.get(gpa) ?? 0;
+  }
+}
+
+function outcomeOf(change: () => unknown): Outcome {
+  try {
+    change();
+    return "ok";
+  } catch (error) {
+    assert(error instanceof IommuError);
+    return error.code;
   }
 }
 
@@ -284,25 +316,15 @@ class Bench {
     switch (todo.kind) {
       case "map": {
         const { domain, iova, gpa, length, access } = todo;
-        try {
-          iommu.map(domain, iova as Iova, gpa as Gpa, length, access);
-          model.domains.get(domain)!.push({ iova, gpa, length, access });
-        } catch (error) {
-          assert(error instanceof IommuError);
-        }
+        const expected = model.map(domain, { iova, gpa, length, access });
+        const map = () => iommu.map(domain, iova as Iova, gpa as Gpa, length, access);
+        assertEquals(outcomeOf(map), expected);
         return;
       }
       case "unmap": {
         const { domain, iova, length } = todo;
-        try {
-          iommu.unmap(domain, iova as Iova, length);
-          const left = model.domains.get(domain)!.filter((m) =>
-            m.iova + m.length <= iova || m.iova >= iova + length
-          );
-          model.domains.set(domain, left);
-        } catch (error) {
-          assert(error instanceof IommuError);
-        }
+        const expected = model.unmap(domain, iova, length);
+        assertEquals(outcomeOf(() => iommu.unmap(domain, iova as Iova, length)), expected);
         return;
       }
       case "attach":
