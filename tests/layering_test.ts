@@ -50,12 +50,15 @@ async function trackedFiles(): Promise<string[]> {
   throw new Error(`Cannot list the files of the tree: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** Specifiers of every static and dynamic import and re-export, comments left out. */
+/**
+ * Specifiers of every static and dynamic import and re-export, and of every module that is started in a
+ * thread or process of its own; comments left out.
+ */
 function importsOf(source: string): string[] {
   const code = source.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/^\s*\/\/.*$/gm, "");
   const pattern =
-    /(?:^|[\s;])(?:import|export)\s[^;"']*?from\s*["']([^"']+)["']|(?:^|[\s;])import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
-  return [...code.matchAll(pattern)].map((match) => (match[1] ?? match[2] ?? match[3])!);
+    /(?:^|[\s;])(?:import|export)\s[^;"']*?from\s*["']([^"']+)["']|(?:^|[\s;])import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']|\bimport\.meta\.resolve\(\s*["']([^"']+)["']|\bnew URL\(\s*["']([^"']+\.tsx?)["']/g;
+  return [...code.matchAll(pattern)].map((match) => match.slice(1).find((part) => part)!);
 }
 
 Deno.test("importsOf() sees every form of import", () => {
@@ -67,6 +70,9 @@ import {
 import "./d.ts";
 export * from "./e.ts";
 const f = await import("./f.ts");
+new Worker(import.meta.resolve("./i.ts"), { type: "module" });
+new Worker(new URL("../j.tsx", import.meta.url), { type: "module" });
+new URL("../scenarios", import.meta.url);
 // import g from "./g.ts";
 /* import h from "./h.ts"; */`;
   assertEquals(importsOf(source), [
@@ -76,6 +82,8 @@ const f = await import("./f.ts");
     "./d.ts",
     "./e.ts",
     "./f.ts",
+    "./i.ts",
+    "../j.tsx",
   ]);
 });
 
