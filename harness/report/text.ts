@@ -46,10 +46,14 @@ export function plural(count: number, noun: string): string {
   return `${quantity(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Control characters, and those that turn the direction of what stands beside them. */
+const UNPRINTABLE =
+  // deno-lint-ignore no-control-regex -- these are the ones to find
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
 /** Text that a scenario chose, harmless to a terminal: control characters are spelled out. */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- these are the ones to find
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
+  return text.replace(UNPRINTABLE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }

@@ -55,6 +55,10 @@ Deno.test("printable() lets no control character through to a terminal", () => {
     printable("a\x1b[31mb\x07\x9b\u2028\r\n\tc"),
     "a\\u001b[31mb\\u0007\\u009b\\u2028\\u000d\n\tc",
   );
+  assertEquals(
+    printable("0 failed\u202e0 ok\u2069\u200fä→🙂"),
+    "0 failed\\u202e0 ok\\u2069\\u200fä→🙂",
+  );
 });
 
 Deno.test("indented() indents each line, and ends none with blanks", () => {
