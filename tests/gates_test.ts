@@ -6,6 +6,7 @@ import {
   failuresFirst,
   runGate,
   skippedLoudly,
+  STATIC_GATES,
   testGate,
 } from "./gates.ts";
 
@@ -90,4 +91,26 @@ Deno.test("failedNames() reads what the deno of this project prints", async () =
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("runGates() ends with `N passed, N failed`, whatever was skipped", async () => {
+  const program = `
+    import { runGates } from ${JSON.stringify(import.meta.resolve("./gates.ts"))};
+    const gate = (code, passed, failed, skipped) => ({
+      name: "x",
+      args: ["eval", \`Deno.exit(\${code})\`],
+      count: () => ({ passed, failed, skipped }),
+    });
+    Deno.exit(await runGates([gate(0, 3, 0, 2), [gate(1, 4, 1, 0), gate(0, 5, 0, 1)]]));`;
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", program] })
+    .output();
+  const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  assertEquals([code, lines.at(-1), lines.at(-2)], [1, "12 passed, 1 failed", "3 skipped"]);
+});
+
+Deno.test("testGate() leaves types to the gate check, but for those of examples", () => {
+  assert(testGate("x", ["core"]).args.includes("--no-check"));
+  assert(!testGate("x", ["mod.ts"], "--doc").args.includes("--no-check"));
+  const check = STATIC_GATES.flat().find(({ name }) => name === "check");
+  assertEquals(check?.args, ["check", "."]);
 });
