@@ -11,7 +11,7 @@ import { theme, toggleTheme } from "./charts/palette.ts";
 import { Help } from "./components/help.tsx";
 import { useEdges } from "./components/scroll_box.tsx";
 import { listenToKeys } from "./components/shortcuts.ts";
-import { formatClock, formatInteger } from "./format.ts";
+import { formatClock, formatInteger, plural } from "./format.ts";
 import { DomainsPage } from "./pages/domains.tsx";
 import { EndpointPage } from "./pages/endpoint.tsx";
 import { FaultsPage } from "./pages/faults.tsx";
@@ -322,7 +322,9 @@ function Footer(): JSX.Element {
           : `Snapshot ${formatInteger(state.sequence)}, ${formatClock(state.timeMs)}`}
       </span>
       {missed.value > 0 && (
-        <strong class="bad-text">{formatInteger(missed.value)} snapshots were dropped</strong>
+        <strong class="bad-text">
+          {plural(missed.value, "snapshot")} {missed.value === 1 ? "was" : "were"} dropped
+        </strong>
       )}
       <span class="push">
         <a href="/metrics">metrics</a> · <a href="/grafana.json" download>Grafana dashboard</a>

@@ -5,7 +5,7 @@
 
 import type { JSX } from "preact";
 import type { RunState, ScenarioRow } from "../../api.ts";
-import { formatMs } from "../format.ts";
+import { formatMs, plural } from "../format.ts";
 
 const COLORS: Readonly<Record<RunState, string>> = {
   queued: "line-strong",
@@ -31,7 +31,7 @@ export function Sparkline({ history }: {
         width={history.length * STEP}
         height={HEIGHT}
         role="img"
-        aria-label={`${history.length} runs, ${failed} failed, the last took ${
+        aria-label={`${plural(history.length, "run")}, ${failed} failed, the last took ${
           formatMs(last.durationMs)
         }`}
       >

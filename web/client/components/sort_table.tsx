@@ -4,6 +4,7 @@
  */
 
 import type { ComponentChildren, JSX } from "preact";
+import { plural } from "../format.ts";
 import { route, setExtra } from "../state/store.ts";
 import { ScrollBox } from "./scroll_box.tsx";
 
@@ -92,7 +93,7 @@ export function SortTable<Row>(
       </table>
       {sorted.length > most && (
         <p class="note">
-          {sorted.length - most} more rows: sort or filter to see them.
+          {plural(sorted.length - most, "more row")}: sort or filter to see them.
         </p>
       )}
     </ScrollBox>

@@ -5,14 +5,21 @@
 
 import type { JSX } from "preact";
 import { Chart } from "../charts/chart.tsx";
-import { formatAtMostNs, formatBytes, formatCount, formatNs, upperNs } from "../format.ts";
+import {
+  formatAtMostNs,
+  formatBytes,
+  formatCount,
+  formatNs,
+  formatShare,
+  upperNs,
+} from "../format.ts";
 import { ALL, Column } from "../state/recorder.ts";
 import { describe, describeShare, gridInView, hitShare, stackOf, sumOf } from "./series.ts";
 
 const perSecond = (value: number): string => `${formatCount(value)}/s`;
 const bytesPerSecond = (value: number): string => `${formatBytes(value)}/s`;
 const percent = (value: number): string =>
-  `${(value * 100).toFixed(value > 0 && value < 1 ? 1 : 0)} %`;
+  value > 0 && value < 1 ? formatShare(value) : `${value * 100} %`;
 
 const bound = (ns: number | null): number | null => ns === null ? null : upperNs(ns);
 
@@ -96,7 +103,7 @@ export function Charts({ source, endpoints }: {
           sumOf([{ label: "", color: 0, values: read }, { label: "", color: 0, values: written }]),
           formatBytes,
           "/s",
-        )}
+        ).replace("Last", "Together: last")}
         seconds={seconds}
         series={[
           { label: "read by devices", color: 0, values: read },

@@ -19,9 +19,9 @@ import {
   formatBytes,
   formatCount,
   formatHex,
-  formatInteger,
   formatPercentileNs,
   formatShare,
+  plural,
 } from "../format.ts";
 import {
   frame,
@@ -110,7 +110,7 @@ function Where({ endpoint }: { readonly endpoint: EndpointState }): JSX.Element 
         ? "no fault"
         : (
           <a class="bad-text" href={linkTo("faults", "", { filter: `endpoint:${endpoint.bdf}` })}>
-            {formatInteger(counters.faults)} faults
+            {plural(counters.faults, "fault")}
           </a>
         )}
       {endpoint.client !== undefined && ` · client: ${clientText(endpoint)}`}
@@ -200,8 +200,8 @@ function Detail({ bdf, version }: {
           {data.msix !== null && (
             <p class="summary">
               {data.msix.enabled ? "enabled" : "disabled"}
-              {data.msix.functionMasked && ", masked as a whole"}, {data.msix.vectors} vectors in
-              {" "}
+              {data.msix.functionMasked && ", masked as a whole"},{" "}
+              {plural(data.msix.vectors, "vector")} in{" "}
               <a href={rowLink(bdf, `bar-${data.msix.bar}`)}>BAR {data.msix.bar}</a>
             </p>
           )}
@@ -369,7 +369,7 @@ function Msix({ table, bdf }: {
         </tbody>
       </table>
       {table.rows.length < table.vectors && (
-        <p class="note">{table.vectors - table.rows.length} further vectors</p>
+        <p class="note">{plural(table.vectors - table.rows.length, "further vector")}</p>
       )}
     </ScrollBox>
   );

@@ -18,7 +18,7 @@ import { type ListSource, type LoadedList, useList } from "../components/list_lo
 import { Address, CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
 import { type SortColumn, SortTable } from "../components/sort_table.tsx";
-import { timeWidth } from "../components/time_column.ts";
+import { numberWidth, timeWidth } from "../components/time_column.ts";
 import { type GridColumn, VirtualGrid } from "../components/virtual_grid.tsx";
 import {
   formatBytes,
@@ -60,12 +60,17 @@ const SOURCE: Omit<ListSource<FaultRow, Page>, "path" | "of"> = {
   numberOf: ({ sequence }) => sequence,
 };
 
-/** The columns of a list whose latest fault is of that time. */
-const columnsUpTo = (latestNs: number): readonly GridColumn<FaultRow>[] => [
-  { title: "No.", width: "64px", kind: "num", cell: ({ sequence }) => formatInteger(sequence) },
+/** The columns of a list that begins with that fault. */
+const columnsUpTo = (newest: FaultRow | undefined): readonly GridColumn<FaultRow>[] => [
+  {
+    title: "No.",
+    width: numberWidth(newest?.sequence ?? 0),
+    kind: "num",
+    cell: ({ sequence }) => formatInteger(sequence),
+  },
   {
     title: "Time, s",
-    width: timeWidth(latestNs),
+    width: timeWidth(newest?.timeNs ?? 0),
     kind: "num",
     cell: ({ timeNs }) => formatSeconds(timeNs),
   },
@@ -226,7 +231,7 @@ function List({ loaded, page, counted }: {
           : (
             <VirtualGrid
               label="Faults"
-              columns={columnsUpTo(rows[0]?.timeNs ?? 0)}
+              columns={columnsUpTo(rows[0])}
               count={count}
               rowAt={rowAt}
               keyOf={keyOf}

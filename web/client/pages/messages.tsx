@@ -9,6 +9,7 @@ import { machineKind } from "../components/clients.tsx";
 import { type ListSource, useList } from "../components/list_loader.ts";
 import { CopyButton, Empty, Failure, Skeleton } from "../components/parts.tsx";
 import { Title, WithSnapshot } from "../components/page_state.tsx";
+import { millisecondsWidth, numberWidth } from "../components/time_column.ts";
 import { ScrollBox } from "../components/scroll_box.tsx";
 import { type GridColumn, VirtualGrid } from "../components/virtual_grid.tsx";
 import { formatHex, formatInteger, plural } from "../format.ts";
@@ -37,9 +38,20 @@ const SOURCE: Omit<ListSource<MessageRow, Page>, "path" | "of"> = {
   oldestKept: ({ dropped }) => dropped,
 };
 
-const COLUMNS: readonly GridColumn<MessageRow>[] = [
-  { title: "No.", width: "56px", kind: "num", cell: ({ number }) => formatInteger(number) },
-  { title: "Time, ms", width: "80px", kind: "num", cell: ({ timeMs }) => timeMs.toFixed(3) },
+/** The columns of a list that ends with that message. */
+const columnsUpTo = (last: MessageRow): readonly GridColumn<MessageRow>[] => [
+  {
+    title: "No.",
+    width: numberWidth(last.number),
+    kind: "num",
+    cell: ({ number }) => formatInteger(number),
+  },
+  {
+    title: "Time, ms",
+    width: millisecondsWidth(last.timeMs),
+    kind: "num",
+    cell: ({ timeMs }) => timeMs.toFixed(3),
+  },
   {
     title: "To",
     width: "66px",
@@ -166,7 +178,7 @@ function Messages({ state }: { readonly state: Snapshot }): JSX.Element {
         </div>
         <VirtualGrid
           label="Messages"
-          columns={COLUMNS}
+          columns={columnsUpTo(rows.at(-1)!)}
           count={rows.length}
           rowAt={(index) => rows[index] ?? null}
           keyOf={keyOf}

@@ -37,7 +37,9 @@ export function RunDetailPanel({ id, version, info, onChanged }: {
   return (
     <section class="panel half" aria-labelledby="run-title">
       <div class="panel-head">
-        <h2 id="run-title">{run === null ? "Run" : `Run ${run.id}: ${run.scenario}`}</h2>
+        <h2 id="run-title" class="run-title">
+          {run === null ? "Run" : `Run ${run.id}: ${run.scenario}`}
+        </h2>
         {run !== null && <RunPill state={run.state} />}
         {run !== null && run.machine === undefined &&
           (run.state === "running" || run.state === "queued") && (
