@@ -6,7 +6,13 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page, Route } from "playwright-core";
-import type { FaultsPage, MessagesPage, Snapshot, TranslateResult } from "../../web/api.ts";
+import type {
+  FaultsPage,
+  MessagesPage,
+  RunDetail,
+  Snapshot,
+  TranslateResult,
+} from "../../web/api.ts";
 import { integer, untilSnapshot, untilState } from "./app_page.ts";
 import { Chromium, hasChromium } from "./chromium.ts";
 import { FakeDashboard } from "./fake_dashboard.ts";
@@ -192,9 +198,10 @@ Deno.test({
     const first = Promise.withResolvers<void>();
     const page = await chromium.open(`${fake.url}#/overview?run=7`, {
       before: async (page) => {
-        await page.route(/\/api\/timeline/, answer);
+        const path = /\/api\/timeline\?.*\brun=7/;
+        await page.route(path, answer);
         page.on("request", (request) => {
-          if (request.url().includes("/api/timeline")) first.resolve();
+          if (path.test(request.url())) first.resolve();
         });
       },
     });
@@ -331,6 +338,85 @@ Deno.test({
 async function text(page: Page): Promise<string> {
   return await page.evaluate(() => document.querySelector("main")!.innerText);
 }
+
+for (const reducedMotion of ["reduce", "no-preference"] as const) {
+  Deno.test({
+    ...browser,
+    name: `charts ${
+      reducedMotion === "reduce" ? "stand still, and move on in steps" : "follow each snapshot"
+    } where motion has ${reducedMotion}`,
+    fn: async () => {
+      await using fake = await FakeDashboard.start();
+      await using chromium = await Chromium.start();
+      const page = await chromium.open(`${fake.url}#/endpoint`, { reducedMotion });
+      await page.getByRole("img", { name: /^Heat map: / }).waitFor();
+      fake.stand();
+      const ends = new Set<string | null>();
+      for (let seconds = 0; seconds < 60; seconds += 5) {
+        fake.tick(5000);
+        await untilSnapshot(page, fake.sequence);
+        ends.add(await page.locator(".scale-row span").last().textContent());
+      }
+      // Of five minutes a step is half of one.
+      if (reducedMotion === "reduce") assert(ends.size <= 3, `${ends.size} places`);
+      else assertEquals(ends.size, 12);
+      assertEquals(chromium.complaints, []);
+    },
+  });
+}
+
+Deno.test({
+  ...browser,
+  name: "a run whose words are longer than the page does not widen it",
+  fn: async () => {
+    await using fake = await FakeDashboard.start();
+    await using chromium = await Chromium.start();
+    const word = "w".repeat(400);
+    for (const width of [1440, 390]) {
+      const page = await chromium.open(`${fake.url}#/runs/1`, {
+        width,
+        before: (page) =>
+          page.route(/\/api\/runs\/1$/, async (route) => {
+            const response = await route.fetch();
+            const detail = await response.json() as RunDetail;
+            await route.fulfill({
+              response,
+              json: {
+                ...detail,
+                run: { ...detail.run, scenario: word, title: word, reason: word },
+                steps: detail.steps.map((step) => ({ ...step, name: word })),
+                checks: detail.checks.map((check) => ({ ...check, name: word, detail: word })),
+                log: [word],
+                errors: [word],
+                output: word,
+                rerun: word,
+              },
+            });
+          }),
+      });
+      await page.getByRole("heading", { name: "Run 1: www" }).waitFor();
+      assertEquals(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    }
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "one of a kind is told as one",
+  fn: async () => {
+    await using fake = await FakeDashboard.start({ faults: 1 });
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(`${fake.url}#/endpoint`);
+    await page.getByRole("link", { name: "1 fault", exact: true }).waitFor();
+    fake.stand();
+    await untilSnapshot(page, fake.sequence);
+    fake.skip(1);
+    fake.tick();
+    await page.getByText("1 snapshot was dropped", { exact: true }).waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});
 
 Deno.test({
   ...browser,

@@ -22,6 +22,7 @@ import type {
   Snapshot,
   TimelineEvent,
   TimelineKind,
+  TimelinePage,
   TranslateResult,
 } from "../../web/api.ts";
 import { formatRequesterId } from "../../devices/pci/bdf.ts";
@@ -65,7 +66,7 @@ export class FakeDashboard implements AsyncDisposable {
   #timer: ReturnType<typeof setInterval> | undefined;
   #sequence = 0;
   #faults: number;
-  #events = 0;
+  readonly #events: TimelineEvent[] = [];
   #aheadMs = 0;
   #runId = 1;
   #turnsAway = false;
@@ -279,9 +280,9 @@ export class FakeDashboard implements AsyncDisposable {
   }
 
   #event(kind: TimelineKind): TimelineEvent {
-    const sequence = this.#events++;
+    const sequence = this.#events.length;
     const isMapping = kind === "map" || kind === "unmap";
-    return {
+    const event: TimelineEvent = {
       sequence,
       timeNs: sequence * 40_000,
       kind,
@@ -299,6 +300,8 @@ export class FakeDashboard implements AsyncDisposable {
         : "",
       access: kind === "map" ? "rw" : kind === "fault" ? "r" : "",
     };
+    this.#events.push(event);
+    return event;
   }
 
   #mapping(index: number): MappingRow {
@@ -389,6 +392,11 @@ export class FakeDashboard implements AsyncDisposable {
         : this.#stream();
     }
     if (path === "/api/state") return Response.json(this.#latest ?? this.#snapshot());
+    if (path === "/api/timeline") {
+      const events = this.#events.slice(cursor, cursor + limit);
+      const next = cursor + limit < this.#events.length ? String(cursor + limit) : null;
+      return json<TimelinePage>({ run: this.#run(), events, next, dropped: 0 });
+    }
     if (path === "/api/faults") {
       const first = cursor === 0 ? this.#faults - 1 : cursor;
       const count = Math.max(0, Math.min(limit, first + 1));

@@ -380,6 +380,27 @@ Deno.test({
 
 Deno.test({
   ...browser,
+  name: "a page that comes to a run late has its timeline from the beginning, each event once",
+  fn: async () => {
+    await using fake = await FakeDashboard.start();
+    await using chromium = await Chromium.start();
+    for (let i = 0; i < 3; i++) fake.tick();
+    const page = await chromium.open(`${fake.url}#/overview`);
+    await untilState(page, "live");
+    fake.stand();
+    await page.getByText(/^Events 0 to \d+ of /).waitFor();
+    fake.tick();
+    await untilSnapshot(page, fake.sequence);
+    const { events } = await (await fetch(`${fake.url}api/timeline?limit=5000`))
+      .json() as TimelinePage;
+    await page.getByRole("grid", { name: "Events" })
+      .and(page.locator(`[aria-rowcount="${events.length + 1}"]`)).waitFor();
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
   name: "a browser that lets pages keep nothing shows the page all the same, and starts runs",
   fn: async () => {
     await using served = await Served.start();
@@ -427,6 +448,35 @@ Deno.test({
       const cell = page.getByRole("grid", { name: "Faults" }).getByText(/^3000000\.\d{6}$/).first();
       await cell.waitFor();
       assertEquals(await cell.evaluate((it) => it.scrollWidth - it.clientWidth), 0, `at ${width}`);
+    }
+    assertEquals(chromium.complaints, []);
+  },
+});
+
+Deno.test({
+  ...browser,
+  name: "numbers of millions and times of days are shown in full among the messages",
+  fn: async () => {
+    await using fake = await FakeDashboard.start({ messages: 40 });
+    await using chromium = await Chromium.start();
+    const page = await chromium.open(`${fake.url}#/messages`, {
+      before: (page) =>
+        page.route(/\/api\/messages/, async (route) => {
+          const response = await route.fetch();
+          const list = await response.json() as MessagesPage;
+          const messages = list.messages.map((row) => ({
+            ...row,
+            number: row.number + 12_000_000,
+            timeMs: row.timeMs + 1e9,
+          }));
+          await route.fulfill({ response, json: { ...list, messages } });
+        }),
+    });
+    const grid = page.getByRole("grid", { name: "Messages" });
+    for (const text of [/^12\s000\s\d{3}$/, /^1\d{9}\.\d{3}$/]) {
+      const cell = grid.getByText(text).first();
+      await cell.waitFor();
+      assertEquals(await cell.evaluate((it) => it.scrollWidth - it.clientWidth), 0);
     }
     assertEquals(chromium.complaints, []);
   },

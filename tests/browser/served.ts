@@ -41,6 +41,11 @@ export class Served implements AsyncDisposable {
     return new URL(this.link).origin;
   }
 
+  /** Event streams that are open. */
+  get streams(): number {
+    return this.#dashboard.snapshots.streams;
+  }
+
   /** JSON of an address. */
   async get<T>(path: string): Promise<T> {
     const response = await fetch(this.origin + path);

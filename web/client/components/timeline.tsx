@@ -23,8 +23,9 @@ import {
   route,
   snapshot,
 } from "../state/store.ts";
+import { machineKind } from "./clients.tsx";
 import { Empty, Skeleton } from "./parts.tsx";
-import { timeWidth } from "./time_column.ts";
+import { numberWidth, timeWidth } from "./time_column.ts";
 import { type GridColumn, VirtualGrid } from "./virtual_grid.tsx";
 
 const LANES: readonly TimelineKind[] = [
@@ -48,12 +49,17 @@ const COLORS: Readonly<Record<TimelineKind, string>> = {
 const LANE = 18;
 const SIZES: readonly number[] = [50, 200, 1000, 5000];
 
-/** The columns of a list whose latest event is of that time. */
-const columnsUpTo = (latestNs: number): readonly GridColumn<TimelineEvent>[] => [
-  { title: "No.", width: "64px", kind: "num", cell: ({ sequence }) => formatInteger(sequence) },
+/** The columns of a list that begins with that event. */
+const columnsUpTo = (newest: TimelineEvent | undefined): readonly GridColumn<TimelineEvent>[] => [
+  {
+    title: "No.",
+    width: numberWidth(newest?.sequence ?? 0),
+    kind: "num",
+    cell: ({ sequence }) => formatInteger(sequence),
+  },
   {
     title: "Time, s",
-    width: timeWidth(latestNs),
+    width: timeWidth(newest?.timeNs ?? 0),
     kind: "num",
     cell: ({ timeNs }) => formatSeconds(timeNs),
   },
@@ -188,7 +194,7 @@ export function TimelinePanel({ of = "", only }: {
           </div>
           <VirtualGrid
             label="Events"
-            columns={columnsUpTo(to?.timeNs ?? 0)}
+            columns={columnsUpTo(to)}
             count={shown.length}
             rowAt={(index) => shown[shown.length - 1 - index] ?? null}
             keyOf={keyOf}
@@ -221,7 +227,14 @@ function Nothing({ isLive, needsFilter }: {
       </Empty>
     );
   }
-  if (isLive) {
+  if (isLive && machineKind() !== null) {
+    return (
+      <Empty title="No event yet">
+        What is mapped for the devices, and what they are refused, appears here.
+      </Empty>
+    );
+  }
+  if (isLive && snapshot.value?.state !== "ended") {
     return (
       <Empty title="No event yet">
         Start a scenario on the Runs page, and what happens to its mappings appears here.

@@ -9,7 +9,7 @@ import { OTHERS, SERIES_COLORS } from "../charts/palette.ts";
 import { formatShare } from "../format.ts";
 import { busiest, Grid } from "../state/history.ts";
 import { ALL, Column } from "../state/recorder.ts";
-import { linkTo, recorder, viewRange } from "../state/store.ts";
+import { linkTo, recorder, shownMs, viewRange } from "../state/store.ts";
 
 /** Endpoints that a stacked chart shows by name. */
 const TOP = SERIES_COLORS - 1;
@@ -103,7 +103,7 @@ export function sumOf(series: readonly ChartSeries[]): Values {
 
 /** What `column` of a source grew by, a second, over the last two seconds that are in view. */
 export function rateNow(source: string, column: number): number {
-  const { toMs } = viewRange();
+  const toMs = shownMs();
   const { history } = recorder;
   const last = history.sampleAt(toMs);
   const first = Math.max(history.first, history.sampleAt(toMs - 2000));

@@ -6,6 +6,7 @@
 import type { Heartbeat, Snapshot } from "../../api.ts";
 import { backoffMs } from "./backoff.ts";
 import { EventStreamParser } from "./event_stream.ts";
+import { type OpenStream, ownStream } from "./shared_stream.ts";
 
 /** Without a word for this long, the stream counts as broken: the server speaks every two seconds. */
 const SILENCE_MS = 7000;
@@ -29,6 +30,7 @@ export interface ConnectionListener {
 /** A stream that comes back by itself. */
 export class Connection {
   readonly #listener: ConnectionListener;
+  readonly #open: OpenStream;
   #abort: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
@@ -37,8 +39,9 @@ export class Connection {
   #reason: string | null = null;
 
   /** Nothing happens before {@linkcode start}. */
-  constructor(listener: ConnectionListener) {
+  constructor(listener: ConnectionListener, open: OpenStream = ownStream) {
     this.#listener = listener;
+    this.#open = open;
   }
 
   /** Connects, or connects again at once. */
@@ -69,11 +72,7 @@ export class Connection {
     };
     try {
       heard();
-      const response = await fetch("/api/stream", {
-        headers: this.#lastId === "" ? {} : { "Last-Event-ID": this.#lastId },
-        cache: "no-store",
-        signal: abort.signal,
-      });
+      const response = await this.#open(this.#lastId, abort.signal);
       // It may have come before a later attempt gave this one up.
       if (this.#abort !== abort) return;
       if (!response.ok || response.body === null) {

@@ -20,10 +20,22 @@ export class EventLog {
     return Math.min(this.#count, LOG_CAPACITY);
   }
 
-  /** Adds what a snapshot brought. */
+  /** Adds what a snapshot brought; what is here already stays as it is. */
   add(timeline: Timeline): void {
     this.dropped += timeline.dropped;
-    for (const event of timeline.events) this.#ring[this.#count++ % LOG_CAPACITY] = event;
+    const last = this.at(this.length - 1)?.sequence ?? -1;
+    for (const event of timeline.events) {
+      if (event.sequence > last) this.#ring[this.#count++ % LOG_CAPACITY] = event;
+    }
+  }
+
+  /** Adds what came before the events there are; what is here already stays as it is. */
+  prepend({ events, dropped }: Timeline): void {
+    const later = { events: this.filter(() => true), dropped: this.dropped };
+    const first = later.events[0]?.sequence ?? Infinity;
+    this.clear();
+    this.add({ events: events.filter(({ sequence }) => sequence < first), dropped });
+    this.add(later);
   }
 
   /** The event at `index`, 0 the oldest kept. */

@@ -34,3 +34,15 @@ Deno.test("EventLog.add() keeps the newest events in order, and counts what the 
   log.clear();
   assertEquals([log.length, log.dropped], [0, 0]);
 });
+
+Deno.test("EventLog.prepend() puts events before those that came meanwhile, each once", () => {
+  const log = new EventLog();
+  log.add({ events: [event(4), event(5)], dropped: 1 });
+  log.prepend({ events: [event(2), event(3), event(4)], dropped: 2 });
+  assertEquals(log.filter(() => true).map(({ sequence }) => sequence), [2, 3, 4, 5]);
+  assertEquals(log.dropped, 3);
+  const empty = new EventLog();
+  empty.prepend({ events: [event(0), event(1)], dropped: 0 });
+  empty.add({ events: [event(1), event(2)], dropped: 0 });
+  assertEquals(empty.filter(() => true).map(({ sequence }) => sequence), [0, 1, 2]);
+});

@@ -10,13 +10,15 @@
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { getJson } from "./request.ts";
-import type { Snapshot, TimelinePage } from "../../api.ts";
+import type { Snapshot, TimelineEvent, TimelinePage } from "../../api.ts";
 import { plural } from "../format.ts";
 import { Connection, type ConnectionState } from "./connection.ts";
 import { EventLog } from "./event_log.ts";
 import { HeatLog } from "./heat_log.ts";
 import { Recorder } from "./recorder.ts";
 import { formatRoute, HOME, type Page, parseRoute, type Range, type Route } from "./route.ts";
+import { sharedStream } from "./shared_stream.ts";
+import { followingRange } from "./view_range.ts";
 
 /** The history of every source. */
 export const recorder: Recorder = new Recorder();
@@ -65,7 +67,7 @@ export const snapshot: ReadonlySignal<Snapshot | null> = computed(() =>
 /** The newest snapshot of the stream, whatever the address names. */
 export const liveSnapshot: ReadonlySignal<Snapshot | null> = live;
 
-const SHORTEST_MS = 15_000;
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 /** Events of a past run that are asked for at a time. */
 const TIMELINE_PAGE = 5000;
 
@@ -77,16 +79,25 @@ let toldMs = 0;
 /** Of what is fetched of the run that the address names: one may be left for another, and come back to. */
 let pinning = new AbortController();
 
+/** The newest moment that is shown, in milliseconds of the server. */
+export function shownMs(): number {
+  const { range } = route.value;
+  if (range.kind === "between") return range.toMs;
+  return pausedMs.value ?? (newestMs === 0 ? Date.now() : newestMs);
+}
+
 /** The stretch that charts show, in milliseconds of the server. */
 export function viewRange(): { fromMs: number; toMs: number } {
   const { range } = route.value;
   if (range.kind === "between") return { fromMs: range.fromMs, toMs: range.toMs };
-  const toMs = pausedMs.value ?? (newestMs === 0 ? Date.now() : newestMs);
+  const endMs = shownMs();
   const { history } = recorder;
-  const beganMs = history.count === 0 ? toMs : history.timeMs(history.first);
-  // Time before the page came is not drawn: a young history fills its charts.
-  const fromMs = Math.max(toMs - range.seconds * 1000, Math.min(beganMs, toMs - SHORTEST_MS));
-  return { fromMs, toMs };
+  return followingRange({
+    endMs,
+    beganMs: history.count === 0 ? endMs : history.timeMs(history.first),
+    lengthMs: range.seconds * 1000,
+    motion: reducedMotion.matches ? "step" : "slide",
+  });
 }
 
 /** Goes to a place; `how` says whether Back comes here again. */
@@ -192,7 +203,9 @@ const stream = new Connection({
     if (!recorder.snapshot(next)) return;
     const before = newest;
     if (before?.run?.id !== next.run?.id || before?.instance !== next.instance) liveLog.clear();
-    liveLog.add(next.timeline);
+    // What came before this page did is asked for.
+    if (before?.instance !== next.instance && next.run !== null) void fetchBeginning(next);
+    else liveLog.add(next.timeline);
     for (const { bdf, heat } of next.endpoints) {
       if (heat !== null) heatLog.add(bdf, next.timeMs, heat);
     }
@@ -208,7 +221,7 @@ const stream = new Connection({
     newestMs = Math.max(newestMs, heartbeat.timeMs);
     schedule();
   },
-});
+}, sharedStream);
 
 function announce(before: Snapshot | null, next: Snapshot): void {
   const { run } = next;
@@ -250,6 +263,32 @@ function publish(): void {
       before?.instance !== newest?.instance
     ) runsVersion.value++;
   });
+}
+
+/** What the timeline of a run had when this page first heard of it, as far as the server kept it. */
+async function fetchBeginning(first: Snapshot): Promise<void> {
+  const machine = machineOf(first);
+  const isShown = (): boolean => newest !== null && machineOf(newest) === machine;
+  liveLog.add({ events: first.timeline.events, dropped: 0 });
+  let { dropped } = first.timeline;
+  const events: TimelineEvent[] = [];
+  const end = first.timeline.events.at(-1)?.sequence ?? Infinity;
+  try {
+    let cursor: string | null = "0";
+    while (cursor !== null && Number(cursor) <= end) {
+      const path = `/api/timeline?run=${first.run!.id}&limit=${TIMELINE_PAGE}&cursor=${cursor}`;
+      const page: TimelinePage = await getJson(path);
+      if (events.length === 0) dropped = page.dropped;
+      for (const event of page.events) events.push(event);
+      cursor = page.next;
+      if (!isShown()) return;
+    }
+  } catch {
+    // Those that the snapshot brought are there, and the others are counted.
+    if (!isShown()) return;
+  }
+  liveLog.prepend({ events, dropped });
+  schedule();
 }
 
 function tellPast(is: "part" | "whole"): void {
