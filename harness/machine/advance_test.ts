@@ -30,8 +30,19 @@ Deno.test("advanceClock() ends where a task that throws has moved the clock furt
   assertEquals([failures, clock.nowNs], [1, 11e6]);
 });
 
-Deno.test("advanceClock() refuses to go back", () => {
-  for (const ms of [-1, NaN]) {
-    assertThrows(() => advanceClock(new VirtualClock(), ms, () => {}), RangeError, "one way");
+Deno.test("advanceClock() refuses what the clock does, once, and runs nothing", () => {
+  const failed = () => {
+    throw new Error("taken for a task's error");
+  };
+  for (
+    const [ms, why] of [[-1, "one way"], [NaN, "one way"], [Infinity, "one way"], [
+      1e300,
+      "at most",
+    ]] as const
+  ) {
+    const clock = new VirtualClock();
+    clock.defer(0, failed);
+    assertThrows(() => advanceClock(clock, ms, failed), RangeError, why);
+    assertEquals([clock.nowNs, clock.pending], [0, 1]);
   }
 });

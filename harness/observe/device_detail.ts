@@ -27,6 +27,11 @@ export interface DeviceShape {
 export interface SizedTarget extends PciTarget {
   /** Bytes of a BAR; null when there is none, and for the upper half of a wide one. */
   barSize(bar: BarIndex): number | null;
+  /**
+   * The registers for who only looks on, where a driver's way there is a part of the run: a look
+   * leaves no message among the run's, and fails at once where a driver would wait.
+   */
+  readonly onlooker?: Pick<PciTarget, "configRead" | "barRead">;
 }
 
 function isSized(target: PciTarget): target is SizedTarget {
@@ -41,16 +46,17 @@ export async function readDetail(
   target: PciTarget,
   shape: DeviceShape | null,
 ): Promise<DeviceDetail> {
+  const registers = (isSized(target) ? target.onlooker : undefined) ?? target;
   const config = new Uint8Array(CONFIG_SIZE);
   const view = new DataView(config.buffer);
   for (let at = 0; at < CONFIG_SIZE; at += 4) {
-    view.setUint32(at, await target.configRead(at, 4), true);
+    view.setUint32(at, await registers.configRead(at, 4), true);
   }
   return {
     endpoint: target.endpoint,
     config: [...config].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
     bars: readBars(view, shape, (bar) => isSized(target) ? target.barSize(bar) : null),
-    msix: await readMsix(target, view),
+    msix: await readMsix(registers, view),
     inspect: plainJson(await target.inspect()),
   };
 }
@@ -87,7 +93,10 @@ function readBars(
   return bars;
 }
 
-async function readMsix(target: PciTarget, config: DataView): Promise<MsixReport | null> {
+async function readMsix(
+  target: Pick<PciTarget, "barRead">,
+  config: DataView,
+): Promise<MsixReport | null> {
   const at = findCapability(config, spec.PCI_CAP_ID_MSIX);
   if (at === null) return null;
   const control = config.getUint16(at + spec.PCI_MSIX_FLAGS, true);

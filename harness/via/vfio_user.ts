@@ -27,7 +27,9 @@ import {
   VfioUserClient,
 } from "../../protocols/vfio_user/client/mod.ts";
 import { OUR_CAPABILITIES } from "../../protocols/vfio_user/capabilities.ts";
+import { VFIO_USER_HEADER, VfioUserCommand } from "../../protocols/vfio_user/spec.ts";
 import { VfioDeviceMigState } from "../../protocols/vfio_user/vfio_spec.ts";
+import { checkAdvance } from "../machine/advance.ts";
 import { latenciesOf } from "../machine/latencies.ts";
 import { DomainNumbers } from "../machine/local_iommu.ts";
 import { Machine, type MachineOptions } from "../machine/machine.ts";
@@ -262,13 +264,7 @@ class VfioUserBackend implements ViaBackend {
 
   async advance(ms: number): Promise<void> {
     const { clock } = this.#parts;
-    if (!(ms >= 0)) clock.advance(ms);
-    if (clock.nowNs + ms * 1e6 > Number.MAX_SAFE_INTEGER) {
-      throw new RangeError(
-        `Cannot advance the clock by ${ms} ms: it counts nanoseconds, ${Number.MAX_SAFE_INTEGER} ` +
-          `of them at most`,
-      );
-    }
+    checkAdvance(clock, ms);
     this.#settleMaps();
     const late = this.#late;
     for (const host of this.#hosts) host?.do({ kind: "advance", ms });
@@ -567,14 +563,16 @@ class VfioUserBackend implements ViaBackend {
       },
       handlers: untraced(iommu, this.#client.service(endpoint, ram, max_data_xfer_size)),
       ...(messages === undefined ? {} : {
-        tap: ({ direction, bytes, descriptors = 0 }) =>
+        tap: ({ direction, bytes, descriptors = 0 }) => {
+          if (this.#devices.get(endpoint)?.isLookedAt === true && isRegionRead(bytes)) return;
           messages({
             connection: name,
             timeNs: Math.round((performance.now() - startedMs) * 1e6),
             direction,
             bytes,
             descriptors,
-          }),
+          });
+        },
       }),
     });
   }
@@ -604,6 +602,12 @@ class VfioUserBackend implements ViaBackend {
     const status: Status = ram.check(gpa as typeof ram.regions[0]["start"], 1, access);
     return status === 0 ? seen : status;
   }
+}
+
+function isRegionRead(message: Uint8Array): boolean {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  return view.getUint16(VFIO_USER_HEADER.at.command, true) ===
+    VfioUserCommand.VFIO_USER_REGION_READ;
 }
 
 function mappingsIn(iommu: Iommu, domain: number, iova: Iova, length: number): Mapping[] {

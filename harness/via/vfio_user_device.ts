@@ -32,10 +32,16 @@ export class VfioUserDevice implements SizedTarget {
   readonly name: string;
   /** Its writes by DMA are logged (DEVICE_FEATURE, DMA_LOGGING). */
   logging: "on" | "off" = "off";
+  /** See `SizedTarget`. */
+  readonly onlooker: NonNullable<SizedTarget["onlooker"]> = {
+    configRead: (offset, size) => this.#look((fn) => fn.configRead(offset, size)),
+    barRead: (bar, offset, size) => this.#look((fn) => fn.barRead(bar, offset, size)),
+  };
   #home: Home;
   readonly #touched: () => void;
   /** Messages that arrived at an earlier home and were not taken. */
   readonly #carried = new Map<number, number>();
+  #isLookedAt = false;
 
   /** @param touched called before each access of the function: it may do something */
   constructor(endpoint: number, name: string, home: Home, touched: () => void) {
@@ -47,6 +53,11 @@ export class VfioUserDevice implements SizedTarget {
 
   get home(): Home {
     return this.#home;
+  }
+
+  /** Whether the reads of its regions that go to and fro now are an onlooker's. */
+  get isLookedAt(): boolean {
+    return this.#isLookedAt;
   }
 
   /**
@@ -144,6 +155,23 @@ export class VfioUserDevice implements SizedTarget {
     return Promise.try(() => {
       const { process, endpoint } = this.#home;
       return process.ask({ kind: "inspect", endpoint }).state;
+    });
+  }
+
+  #look<T>(access: (fn: RemoteFunction) => Promise<T>): Promise<T> {
+    return Promise.try(() => {
+      if (this.isWaiting) {
+        throw new Error(
+          `Cannot look at ${this.name}: an unmap, detach or attach waits for its DMA in flight`,
+        );
+      }
+      this.#isLookedAt = true;
+      try {
+        // A call of the function has waited for the server when it returns.
+        return access(this.#home.fn);
+      } finally {
+        this.#isLookedAt = false;
+      }
     });
   }
 
