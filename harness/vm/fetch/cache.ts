@@ -3,14 +3,15 @@
  * @module
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join, resolve } from "@std/path";
 import { VmError } from "../vm_error.ts";
 import type { FetchListener } from "./listener.ts";
 
 /** `VIADUCT_CACHE`, or `viaduct/vm` in the user's cache folder (XDG Base Directory 0.8). */
 export function cacheFolder(): string {
   const own = Deno.env.get("VIADUCT_CACHE");
-  if (own !== undefined && own !== "") return own;
+  // Programs that are run for it have other working directories.
+  if (own !== undefined && own !== "") return resolve(own);
   const xdg = Deno.env.get("XDG_CACHE_HOME");
   // The specification says that a relative path is to be ignored.
   if (xdg !== undefined && xdg.startsWith("/")) return join(xdg, "viaduct", "vm");
@@ -65,6 +66,26 @@ export async function withCacheLock<T>(
   }
   // Closing the file, which the end of the process does too, gives the lock back.
   return await work();
+}
+
+/**
+ * Sees that `path` in the cache is there: `make` makes it, whole, when it is not. What is there takes
+ * no lock, so that a cache that may only be read serves as well.
+ * @throws {VmError}; what `make` throws
+ */
+export async function ensureKept(
+  cache: string,
+  path: string,
+  options: Parameters<typeof withCacheLock>[1],
+  make: () => Promise<void>,
+): Promise<void> {
+  // First, so that nobody finds it unused in between.
+  await markUsed(path);
+  if (await exists(path)) return;
+  await withCacheLock(cache, options, async () => {
+    // Another process may have made it while we waited.
+    if (!await exists(path)) await make();
+  });
 }
 
 /** Writes a file that is there whole or not at all. @throws {VmError} */
@@ -125,6 +146,8 @@ export async function exists(path: string): Promise<boolean> {
 const UNUSED_MS = 30 * 24 * 3600 * 1000;
 /** What the cache holds beside its lock and apt's state: names that end in a sum. */
 const KEPT = /^(?:qemu|guest|compiler|program|initrd|vmlinux)-[0-9a-f]{16}(?:\.json|\.gz)?$/;
+/** What becomes that. The folder may be one where others have drafts of their own. */
+const DRAFT = /^part-[0-9a-f]+$|\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/;
 
 /** Notes that something of the cache was used now. */
 export async function markUsed(path: string): Promise<void> {
@@ -143,7 +166,7 @@ export async function prune(cache: string, now: number = Date.now()): Promise<vo
     const info = await Deno.lstat(path).catch(() => null);
     if (info === null) continue;
     const unused = KEPT.test(name) && now - (info.mtime?.getTime() ?? now) > UNUSED_MS;
-    if (unused || name.startsWith("part-") || name.endsWith(".part")) {
+    if (unused || DRAFT.test(name)) {
       await Deno.remove(path, { recursive: true }).catch(() => {});
     }
   }

@@ -1,6 +1,14 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { VmError } from "../vm_error.ts";
-import { cacheFolder, makeWhole, markUsed, prune, withCacheLock, writeWhole } from "./cache.ts";
+import {
+  cacheFolder,
+  ensureKept,
+  makeWhole,
+  markUsed,
+  prune,
+  withCacheLock,
+  writeWhole,
+} from "./cache.ts";
 import { SILENT } from "./listener.ts";
 
 const SUM = "0123456789abcdef";
@@ -23,6 +31,9 @@ Deno.test("cacheFolder() is VIADUCT_CACHE before all else", () => {
   try {
     Deno.env.set("VIADUCT_CACHE", "/a/b");
     assertEquals(cacheFolder(), "/a/b");
+    // Apt is run elsewhere, and would take the host's own configuration for ours.
+    Deno.env.set("VIADUCT_CACHE", "a/b");
+    assertEquals(cacheFolder(), `${Deno.cwd()}/a/b`);
   } finally {
     if (before === undefined) Deno.env.delete("VIADUCT_CACHE");
     else Deno.env.set("VIADUCT_CACHE", before);
@@ -110,15 +121,43 @@ Deno.test("withCacheLock() waits no longer when it is aborted", () =>
     });
   }));
 
+Deno.test("ensureKept() makes what is missing, once, and needs no lock for what is there", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/initrd-${SUM}.gz`;
+    let made = 0;
+    const make = async (): Promise<void> => {
+      made++;
+      await writeWhole(path, "1");
+    };
+    const ensure = () => ensureKept(folder, path, { listener: SILENT }, make);
+    await Promise.all([ensure(), ensure()]);
+    assertEquals(made, 1);
+    // Whoever may only read the cache cannot open it.
+    await Deno.remove(`${folder}/lock`);
+    await Deno.mkdir(`${folder}/lock`);
+    await ensure();
+    await Deno.remove(path);
+    await assertRejects(ensure, VmError, `Cannot write ${folder}/lock`);
+  }));
+
+Deno.test("prune() leaves the drafts of others alone", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/film.mkv.part`, "");
+    await Deno.mkdir(`${folder}/part-two`);
+    await prune(folder);
+    assertEquals(names(folder), ["film.mkv.part", "part-two"]);
+  }));
+
 Deno.test("prune() removes drafts and what was not used for a month, and nothing it does not know", () =>
   withFolder(async (folder) => {
     const old = [`initrd-${SUM}.gz`, `qemu-${SUM}.json`, "notes.txt", "lock"];
-    for (const name of [...old, `vmlinux-${SUM}`, `initrd-${SUM}.gz.1.part`]) {
+    for (const name of [...old, `vmlinux-${SUM}`, `initrd-${SUM}.gz.${crypto.randomUUID()}.part`]) {
       await Deno.writeTextFile(`${folder}/${name}`, "");
     }
-    for (const name of [`guest-${SUM}`, `program-${SUM}`, "part-abc", "apt"]) {
+    for (const name of [`guest-${SUM}`, `program-${SUM}`, "apt"]) {
       await Deno.mkdir(`${folder}/${name}`);
     }
+    await Deno.makeTempDir({ dir: folder, prefix: "part-" });
     const longAgo = new Date(Date.now() - 40 * 24 * 3600 * 1000);
     for (const name of [...old, `guest-${SUM}`, `program-${SUM}`, "apt"]) {
       await Deno.utime(`${folder}/${name}`, longAgo, longAgo);

@@ -6,7 +6,7 @@
 
 import { join } from "@std/path";
 import { gzipSync } from "node:zlib";
-import { cacheFolder, exists, markUsed, withCacheLock, writeWhole } from "../fetch/cache.ts";
+import { cacheFolder, ensureKept, exists, markUsed, writeWhole } from "../fetch/cache.ts";
 import { runCommand } from "../fetch/command.ts";
 import { sha256Parts } from "../fetch/sha256.ts";
 import type { VmFiles } from "../qemu.ts";
@@ -53,22 +53,30 @@ export async function guestImage(options: ImageOptions, files: VmFiles): Promise
   const guest = await guestFiles(files);
   const compiler = await findCompiler(files);
   const cache = cacheFolder();
-  return await withCacheLock(cache, files, async () => {
+  try {
     const programs: GuestFile[] = [];
     for (const program of [AGENT, MMIO, ...options.programs ?? []]) {
-      const bytes = await compileProgram(program, compiler, cache);
+      const bytes = await compileProgram(program, compiler, cache, files);
       programs.push({ path: program.path, bytes, mode: 0o755 });
     }
     return {
-      kernel: await kernelFile(guest, cache),
-      initrd: await initrdFile(guest, options, programs, cache),
+      kernel: await kernelFile(guest, cache, files),
+      initrd: await initrdFile(guest, options, programs, cache, files),
       release: guest.release,
     };
-  });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new VmError(
+      `Cannot make the guest's image: ${error.message}`,
+      "`export VIADUCT_CACHE=/a/new/folder` and run this again with network access: " +
+        `what ${cache} holds is damaged`,
+      { cause: error },
+    );
+  }
 }
 
 /** The kernel unpacked, where that can be done. */
-async function kernelFile(guest: GuestFiles, cache: string): Promise<string> {
+async function kernelFile(guest: GuestFiles, cache: string, files: VmFiles): Promise<string> {
   const path = join(cache, `vmlinux-${sha256Parts([guest.stamp]).slice(0, 16)}`);
   if (await exists(path)) {
     await markUsed(path);
@@ -76,7 +84,7 @@ async function kernelFile(guest: GuestFiles, cache: string): Promise<string> {
   }
   const vmlinux = extractVmlinux(await Deno.readFile(guest.kernel));
   if (vmlinux === null) return guest.kernel;
-  await writeWhole(path, vmlinux);
+  await ensureKept(cache, path, files, () => writeWhole(path, vmlinux));
   return path;
 }
 
@@ -85,6 +93,7 @@ async function initrdFile(
   options: ImageOptions,
   programs: readonly GuestFile[],
   cache: string,
+  files: VmFiles,
 ): Promise<string> {
   const wanted = options.modules ?? [];
   const extra = options.files ?? [];
@@ -95,17 +104,15 @@ async function initrdFile(
     ...[...programs, ...extra].map((file) => file.bytes),
   ]);
   const path = join(cache, `initrd-${sum.slice(0, 16)}.gz`);
-  if (await exists(path)) {
-    await markUsed(path);
-    return path;
-  }
-  const archive = buildArchive({
-    busybox: await Deno.readFile(guest.busybox),
-    applets: await busyboxApplets(guest.busybox),
-    modules: await moduleFiles(guest, wanted),
-    files: [...programs, ...extra],
+  await ensureKept(cache, path, files, async () => {
+    const archive = buildArchive({
+      busybox: await Deno.readFile(guest.busybox),
+      applets: await busyboxApplets(guest.busybox),
+      modules: await moduleFiles(guest, wanted),
+      files: [...programs, ...extra],
+    });
+    await writeWhole(path, new Uint8Array(gzipSync(archive)));
   });
-  await writeWhole(path, new Uint8Array(gzipSync(archive)));
   return path;
 }
 

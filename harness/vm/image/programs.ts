@@ -4,8 +4,9 @@
  */
 
 import { basename, fromFileUrl, join } from "@std/path";
-import { exists, makeWhole, markUsed } from "../fetch/cache.ts";
+import { ensureKept, makeWhole, markUsed } from "../fetch/cache.ts";
 import { sha256Parts } from "../fetch/sha256.ts";
+import type { VmFiles } from "../qemu.ts";
 import type { Compiler } from "./compiler.ts";
 
 /** A program in C. */
@@ -53,21 +54,23 @@ export const PCI_AGENT: GuestProgram = {
   ),
 };
 
-/** The compiled program, from the cache when its sources have not changed. Hold the cache's lock. @throws {VmError} */
+/** The compiled program, from the cache when its sources have not changed. @throws {VmError} */
 export async function compileProgram(
   program: GuestProgram,
   compiler: Compiler,
   cache: string,
+  files: VmFiles,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const texts = await Promise.all(program.sources.map((source) => Deno.readTextFile(source)));
   const names = program.sources.map((source) => basename(source.pathname));
   const sum = sha256Parts([compiler.version, ...names, ...texts]).slice(0, 16);
   const folder = join(cache, `program-${sum}`);
-  if (!await exists(folder)) {
+  const path = join(folder, "program");
+  await markUsed(folder);
+  await ensureKept(cache, path, files, async () => {
     const sources = program.sources.map((source) => fromFileUrl(source))
       .filter((path) => path.endsWith(".c"));
     await makeWhole(folder, (draft) => compiler.compile(sources, join(draft, "program")));
-  }
-  await markUsed(folder);
-  return await Deno.readFile(join(folder, "program"));
+  });
+  return await Deno.readFile(path);
 }
