@@ -38,6 +38,7 @@ case "$*" in
   [ -e "$archives/partial/seabios.deb" ] && : > "$fake/resumed" ||
     cp "$fake/first" "$archives/partial/seabios.deb"
   cat "$fake/rest" >> "$archives/partial/seabios.deb"
+  [ -e "$fake/tampered" ] && echo more >> "$archives/partial/seabios.deb"
   mv "$archives/partial/seabios.deb" "$archives/seabios_9.9-9_all.deb"
   ;;
 esac
@@ -100,6 +101,11 @@ export class FakeApt {
   /** Changes how the package ends; its version stays. */
   async publish(rest: string): Promise<void> {
     await Deno.writeTextFile(join(this.folder, "rest"), rest);
+  }
+
+  /** From now on what is downloaded is not what the lists say. */
+  async tamper(): Promise<void> {
+    await Deno.writeTextFile(join(this.folder, "tampered"), "");
   }
 
   /** From now on downloads stop half-way. */

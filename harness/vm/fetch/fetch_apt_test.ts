@@ -98,3 +98,24 @@ aptTest(
     assertEquals((await fetched(apt)).folder, folder);
   },
 );
+
+aptTest("fetchComponent() refuses a package that is not the one of packages.lock", async (apt) => {
+  const pin = { name: "seabios", version: "9.9-9", architecture: "all" } as const;
+  const lock = (sha256: string): PackageLock => ({ qemu: [{ ...pin, sha256 }] });
+  const wrong = "f".repeat(64);
+  await assertRejects(
+    () => fetched(apt, { lock: lock(wrong) }),
+    VmError,
+    `packages.lock ${wrong}`,
+  );
+  const { packages } = await fetched(apt);
+  await fetched(apt, { lock: lock(packages[0]!.sha256), cache: `${apt.cache}-2` });
+});
+
+aptTest(
+  "fetchComponent() refuses a package that is not the one of the signed lists",
+  async (apt) => {
+    await apt.tamper();
+    await assertRejects(() => fetched(apt), VmError, "the signed list says");
+  },
+);

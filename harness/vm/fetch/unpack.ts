@@ -20,7 +20,7 @@ export async function unpack(
     if (result === null) throw new VmError("Cannot run dpkg-deb", "`apt-get install dpkg` as root");
     if (result.code !== 0) {
       throw new VmError(
-        `Cannot unpack ${file}: ${result.stderr.trim()}`,
+        `Cannot unpack ${file}: ${firstLines(result.stderr)}`,
         "make 500 MB of room, or `export VIADUCT_CACHE=/a/folder/with/room`",
       );
     }
@@ -28,6 +28,15 @@ export async function unpack(
   // The first package has set the mode of the folder itself.
   await Deno.chmod(folder, 0o755);
   await dropPrivileges(folder);
+}
+
+/** Lines of what dpkg-deb complains of: on a full disk that is each file of a package. */
+const COMPLAINTS = 3;
+
+function firstLines(text: string): string {
+  const lines = text.trim().split("\n");
+  const more = lines.length - COMPLAINTS;
+  return [...lines.slice(0, COMPLAINTS), ...more > 0 ? [`(${more} more lines)`] : []].join("\n");
 }
 
 /** A cache is no place for programs that run as someone else. */
