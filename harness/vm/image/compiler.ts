@@ -23,12 +23,12 @@ export interface Compiler {
 const FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror"];
 const MACHINE = "x86_64-linux-gnu";
 
-/** `CC`, or `cc`, or the one that is fetched. @throws {VmError} */
+/** `CC`, or `cc` where it can link statically, or the one that is fetched. @throws {VmError} */
 export async function findCompiler(files: VmFiles): Promise<Compiler> {
   const named = Deno.env.get("CC");
   const program = named || "cc";
   const version = await runCommand(program, ["--version"]);
-  if (version !== null && version.code === 0) {
+  if (version !== null && version.code === 0 && (named || await hasLibrary(program))) {
     return systemCompiler(program, version.stdout, files.signal);
   }
   if (named) {
@@ -45,6 +45,13 @@ export async function findCompiler(files: VmFiles): Promise<Compiler> {
     signal: files.signal,
   });
   return await fetchedCompiler(folder, files.signal);
+}
+
+/** Whether it finds the C library for programs that need no other file: a compiler may come without. */
+async function hasLibrary(program: string): Promise<boolean> {
+  const found = await runCommand(program, ["-print-file-name=libc.a"]);
+  // One that it does not find it names as it was asked for it.
+  return found !== null && found.code === 0 && found.stdout.startsWith("/");
 }
 
 function systemCompiler(

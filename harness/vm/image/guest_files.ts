@@ -29,7 +29,8 @@ export interface GuestFiles {
 
 /** Debian's cloud kernel and busybox; the system's own where there is no Debian. @throws {VmError} */
 export async function guestFiles(files: VmFiles): Promise<GuestFiles> {
-  if (typeof await debianHost() === "string") return await systemFiles();
+  const host = await debianHost();
+  if (typeof host === "string") return await systemFiles(host);
   const { folder } = await fetchComponent(GUEST, {
     cache: cacheFolder(),
     lock: await readLock(),
@@ -75,19 +76,35 @@ async function indexModules(folder: string): Promise<void> {
   );
 }
 
-async function systemFiles(): Promise<GuestFiles> {
-  const release = Deno.osRelease();
-  const kernel = `/boot/vmlinuz-${release}`;
-  const modules = `/lib/modules/${release}`;
-  try {
-    (await Deno.open(kernel)).close();
-  } catch (error) {
-    throw new VmError(
-      `Cannot read ${kernel}, the kernel of this system: ${(error as Error).message}`,
-      `\`chmod a+r ${kernel}\` as root, or install the kernel's package`,
-      { cause: error },
-    );
+/**
+ * The first of `paths` that is there. `why` says why the system's own kernel is wanted.
+ * @throws {VmError} when there is none, or it may not be read
+ */
+export async function systemKernel(paths: readonly string[], why: string): Promise<string> {
+  for (const path of paths) {
+    try {
+      (await Deno.open(path)).close();
+      return path;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw new VmError(
+        `Cannot read ${path}, the kernel of this system: ${(error as Error).message}`,
+        `\`chmod a+r ${path}\` as root`,
+        { cause: error },
+      );
+    }
   }
+  throw new VmError(
+    `Cannot find a kernel for the guest: ${why}, and there is no ${paths.join(", and no ")}`,
+    "install the package of this system's kernel by this system's own means",
+  );
+}
+
+async function systemFiles(why: string): Promise<GuestFiles> {
+  const release = Deno.osRelease();
+  const modules = `/lib/modules/${release}`;
+  // Where most put it, and where some leave it.
+  const kernel = await systemKernel([`/boot/vmlinuz-${release}`, `${modules}/vmlinuz`], why);
   if (!await exists(join(modules, "modules.dep"))) {
     throw new VmError(`Cannot find ${modules}/modules.dep`, "`depmod` as root");
   }
