@@ -47,6 +47,8 @@ export class Supervised {
       stdin: "piped",
       stdout: "null",
       stderr: "piped",
+      // What is sent to all of a command, as by Ctrl-C or `timeout`, must not end the watchdog first.
+      detached: true,
     }).spawn();
     this.#stdin = this.#child.stdin.getWriter();
     this.output = lastOf(this.#child.stderr);

@@ -3,6 +3,9 @@ import { within } from "./deadline.ts";
 import { exists } from "./fetch/cache.ts";
 import { Supervised } from "./supervised.ts";
 
+/** At a process that should end at once. */
+const LOOKS = 10_000;
+
 async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
   try {
@@ -44,33 +47,48 @@ Deno.test("Supervised.kill() ends it", () =>
     assertEquals(await process.output, "");
   }));
 
-Deno.test("Supervised ends with the process that started it, killed as it may be", () =>
-  withFolder(async (folder) => {
-    const source = `
-      import { Supervised } from ${JSON.stringify(import.meta.resolve("./supervised.ts"))};
-      const process = new Supervised("/bin/sleep", ["600"], {
-        folder: ${JSON.stringify(folder)}, env: {},
-      });
-      console.log(process.pid);
-      setInterval(() => {}, 1000);
-    `;
-    const parent = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--no-config", source],
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const reader = parent.stdout.getReader();
-    const { value } = await reader.read();
-    const pid = Number(new TextDecoder().decode(value));
-    assert(await exists(`/proc/${pid}`));
-    // The watchdog's last deed is to remove the folder: no clock is needed to see it.
-    const watcher = Deno.watchFs(folder);
-    parent.kill("SIGKILL");
-    assert(await within(removal(watcher), 10_000, false), "the folder is still there");
-    await parent.status;
-    await reader.cancel();
-    assertEquals(await isRunning(pid), false);
-  }));
+for (
+  const [what, signal, group] of [
+    ["process that started it, killed as it may be", "KILL", ""],
+    ["whole command that started it, killed as it may be", "KILL", "-"],
+    ["whole command that started it, when that is interrupted", "INT", "-"],
+  ] as const
+) {
+  Deno.test(`Supervised ends with the ${what}`, () =>
+    withFolder(async (folder) => {
+      const source = `
+        import { Supervised } from ${JSON.stringify(import.meta.resolve("./supervised.ts"))};
+        const process = new Supervised("/bin/sleep", ["600"], {
+          folder: ${JSON.stringify(folder)}, env: {},
+        });
+        console.log(process.pid);
+        setInterval(() => {}, 1000);
+      `;
+      const parent = new Deno.Command(Deno.execPath(), {
+        args: ["eval", "--no-config", source],
+        stdout: "piped",
+        stderr: "null",
+        // With a group of its own, as a shell would start it.
+        detached: true,
+      }).spawn();
+      const reader = parent.stdout.getReader();
+      const { value } = await reader.read();
+      const pid = Number(new TextDecoder().decode(value));
+      assert(await exists(`/proc/${pid}`));
+      // The watchdog's last deed is to remove the folder: no clock is needed to see it.
+      const watcher = Deno.watchFs(folder);
+      const killed = await new Deno.Command("kill", {
+        args: ["-s", signal, "--", `${group}${parent.pid}`],
+      }).output();
+      assert(killed.success);
+      assert(await within(removal(watcher), 10_000, false), "the folder is still there");
+      await parent.status;
+      await reader.cancel();
+      // What has been killed takes a moment to be gone.
+      for (let looks = 0; looks < LOOKS && await isRunning(pid); looks++);
+      assertEquals(await isRunning(pid), false);
+    }));
+}
 
 async function removal(watcher: Deno.FsWatcher): Promise<true> {
   for await (const event of watcher) if (event.kind === "remove") break;
