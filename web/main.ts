@@ -5,6 +5,7 @@
 
 import { endWhenUncaught, tellFailure, tellUnwritten } from "../harness/cli/command_failure.ts";
 import { parseDashboardCommand } from "../harness/cli/dashboard_options.ts";
+import { onEndSignal } from "../harness/cli/end_signals.ts";
 import { INTERNAL, INTERRUPTED } from "../harness/cli/exit_code.ts";
 import { Terminal } from "../harness/cli/terminal.ts";
 import type { ChildProcess } from "../harness/child/child_process.ts";
@@ -22,15 +23,11 @@ const COMMAND = { task: "dashboard", culprit: "the dashboard", stderr };
 /** Resolves with the exit code of the first signal; a second one ends the process at once. */
 function firstSignal(): Promise<number> {
   return new Promise((resolve) => {
-    let happened = false;
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      Deno.addSignalListener(signal, () => {
-        if (happened) Deno.exit(INTERRUPTED);
-        happened = true;
-        // SIGTERM is how a service is told that its work is done.
-        resolve(signal === "SIGTERM" ? ENDED : INTERRUPTED);
-      });
-    }
+    // SIGTERM is how a service is told that its work is done.
+    onEndSignal(
+      (signal) => resolve(signal === "SIGTERM" ? ENDED : INTERRUPTED),
+      () => Deno.exit(INTERRUPTED),
+    );
   });
 }
 

@@ -27,6 +27,7 @@ import { tap } from "../report/tap.ts";
 import { Runner, type RunnerListener } from "../run/runner.ts";
 import { viaLabel } from "../via/variant.ts";
 import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
+import { onEndSignal } from "./end_signals.ts";
 import { INTERNAL, INTERRUPTED } from "./exit_code.ts";
 import { didYouMean } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
@@ -99,15 +100,13 @@ class Interrupt {
   readonly #first = Promise.withResolvers<void>();
 
   constructor() {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      Deno.addSignalListener(signal, () => {
-        // Who asks twice has waited long enough.
-        if (this.happened) Deno.exit(INTERRUPTED);
-        this.#controller.abort();
-        this.#first.resolve();
-        this.action();
-      });
-    }
+    const end = (): void => {
+      this.#controller.abort();
+      this.#first.resolve();
+      this.action();
+    };
+    // Who asks twice has waited long enough.
+    onEndSignal(end, () => Deno.exit(INTERRUPTED));
   }
 
   get happened(): boolean {

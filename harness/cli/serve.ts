@@ -14,6 +14,7 @@ import { ServerObservation } from "../observe/server_observation.ts";
 import { shellWord, taskCommand } from "../task_command.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
 import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
+import { type EndSignal, onEndSignal } from "./end_signals.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import type { MachineOnlooker, OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
 import type { ServedDevice, ServeStart } from "./serve_messages.ts";
@@ -130,16 +131,14 @@ async function run(
   let code = ENDED;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const stop = (exitCode: number) => {
-    // Who asks twice has waited long enough.
-    if (signal.aborted) Deno.exit(exitCode);
-    code = exitCode;
+  const codeOf = (name: EndSignal): number => name === "SIGINT" ? INTERRUPTED : ENDED;
+  const stop = (name: EndSignal): void => {
+    code = codeOf(name);
     stopping.abort();
     serving?.stop();
   };
-  Deno.addSignalListener("SIGINT", () => stop(INTERRUPTED));
-  Deno.addSignalListener("SIGTERM", () => stop(ENDED));
-  Deno.addSignalListener("SIGHUP", () => stop(ENDED));
+  // Who asks twice has waited long enough.
+  onEndSignal(stop, (name) => Deno.exit(codeOf(name)));
   const observation = new ServerObservation();
   const onlooker = await openOnlooker(command, args, observation, open);
   try {

@@ -8,13 +8,16 @@ import { requesterId } from "../../devices/pci/bdf.ts";
 import { ServerObservation } from "../observe/server_observation.ts";
 import { GuestError } from "../vm/guest.ts";
 import { PCI_AGENT } from "../vm/image/programs.ts";
+import { firstMemoryBar } from "../vm/pci_resource.ts";
 import { TerminalListener } from "../vm/fetch/terminal_listener.ts";
 import { OwnFolder } from "../folder/own_folder.ts";
 import { vfioUserPci } from "../vm/vfio_user_pci.ts";
-import { Vm } from "../vm/vm.ts";
-import { VmError } from "../vm/vm_error.ts";
+import { Vm, type VmEnd } from "../vm/vm.ts";
+import { noTemporaryFolder, VmError } from "../vm/vm_error.ts";
 import { endWhenUncaught, tellFailure, tellUnwritten } from "./command_failure.ts";
 import { ConsoleKeys } from "./console.ts";
+import { followConsoleSize } from "./console_size.ts";
+import { onEndSignal } from "./end_signals.ts";
 import { INTERRUPTED } from "./exit_code.ts";
 import { locate, NAMES } from "./serve.ts";
 import type { OpenMachineOnlooker, WatchedMachine } from "./machine_onlooker.ts";
@@ -89,7 +92,7 @@ async function boot(
   }
 }
 
-/** What is where in the guest, and what to try: registers of each device's first BAR. */
+/** What is where in the guest, and what to try: registers of each device's first BAR of memory. */
 async function introduction(vm: Vm, devices: readonly ServedDevice[]): Promise<string> {
   const places: string[] = [];
   let example = "ls /sys/bus/pci/devices";
@@ -97,12 +100,13 @@ async function introduction(vm: Vm, devices: readonly ServedDevice[]): Promise<s
   for (const [at, { type }] of devices.entries()) {
     const address = `0000:00:${slotOf(at)}.0`;
     const { stdout } = await vm.guest.run(
-      `cd /sys/bus/pci/devices/${address} && echo 1 > enable; sed -n 1p resource`,
+      `cd /sys/bus/pci/devices/${address} && echo 1 > enable; cat resource`,
     );
-    const bar = stdout.split(" ")[0] ?? "";
-    const registers = Number(bar);
-    places.push(`${type} at ${address}${registers > 0 ? `, registers at ${hex(registers)}` : ""}`);
-    if (registers > 0 && !found) {
+    const registers = firstMemoryBar(stdout);
+    places.push(
+      `${type} at ${address}${registers === null ? "" : `, registers at ${hex(registers)}`}`,
+    );
+    if (registers !== null && !found) {
       found = true;
       example = `mmio read 4 ${hex(registers)}`;
     }
@@ -114,12 +118,13 @@ function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }
 
-/** Keys to the guest, until they leave or their stream ends. @returns what it was */
+/** Keys to the guest, until they leave or their stream ends. @returns what it was @throws when the guest takes no more */
 async function type(console: Deno.Conn): Promise<"left" | "ended"> {
   const keys = new ConsoleKeys();
   const chunk = new Uint8Array(4096);
   for (;;) {
-    const length = await Deno.stdin.read(chunk);
+    // A terminal that hangs up may give an error for its end.
+    const length = await Deno.stdin.read(chunk).catch(() => null);
     if (length === null) return "ended";
     const { bytes, leaves } = keys.take(chunk.subarray(0, length));
     await writeAll(console, bytes);
@@ -142,24 +147,37 @@ async function show(console: Deno.Conn): Promise<void> {
   }
 }
 
-/** At the console until the guest ends, or its user leaves. */
-async function converse(vm: Vm): Promise<void> {
+/** At the console until the guest ends, or its user leaves. @returns how QEMU ended by itself; null when it was left */
+async function converse(vm: Vm): Promise<VmEnd | null> {
   const console = vm.console!;
   const terminal = Deno.stdin.isTerminal();
+  // Before anything is shown: its user would type already.
+  const unfollow = terminal ? await followConsoleSize(vm.guest) : () => {};
   const shown = show(console);
   if (terminal) Deno.stdin.setRaw(true);
   try {
-    const typed = type(console).catch(() => "left" as const);
-    const over = await Promise.race([typed, vm.ended.then(() => "off" as const)]);
-    if (over === "ended" && !terminal) {
-      await writeAll(console, new TextEncoder().encode("\npoweroff -f\n"));
-      await vm.ended;
-    }
+    // A guest that takes no more keys is about to end.
+    const typed = type(console).catch(() => vm.ended);
+    const over = await Promise.race([typed, vm.ended]);
+    if (typeof over === "object") return over;
+    if (over === "left" || terminal) return null;
+    await writeAll(console, new TextEncoder().encode("\npoweroff -f\n")).catch(() => {});
+    return await vm.ended;
   } finally {
     if (terminal) Deno.stdin.setRaw(false);
+    unfollow();
     await vm.stop();
     await shown;
     stdout.write("\n");
+  }
+}
+
+/** For the devices' sockets. @throws {VmError} */
+function makeFolder(): OwnFolder {
+  try {
+    return new OwnFolder("viaduct-");
+  } catch (error) {
+    throw noTemporaryFolder(error);
   }
 }
 
@@ -183,23 +201,20 @@ async function run(
     ? null
     : await open(describe(command, args), observation, command.dashboard);
   if (onlooker !== null) stderr.write(`dashboard ${onlooker.link}\n`);
-  const folder = new OwnFolder("viaduct-");
+  const folder = makeFolder();
   let serving: ServingThread | null = null;
   let booting: Promise<Vm> | null = null;
   let vm: Vm | null = null;
   const interrupted = new AbortController();
   const { signal } = interrupted;
   const interrupt = () => {
-    // Who asks twice has waited long enough.
-    if (signal.aborted) Deno.exit(INTERRUPTED);
     interrupted.abort();
     folder.remove();
     void Promise.allSettled([booting, vm?.stop(), onlooker?.close()])
       .finally(() => Deno.exit(INTERRUPTED));
   };
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(name, interrupt);
-  }
+  // Who asks twice has waited long enough.
+  onEndSignal(interrupt, () => Deno.exit(INTERRUPTED));
   try {
     serving = await startServing({
       devices: located,
@@ -215,8 +230,11 @@ async function run(
     booting = boot(command, serving.devices, signal);
     vm = await booting;
     stderr.write(await introduction(vm, serving.devices));
-    await converse(vm);
-    return signal.aborted ? INTERRUPTED : LEFT;
+    const end = await converse(vm);
+    if (signal.aborted) return INTERRUPTED;
+    if (end === null || end.code === 0) return LEFT;
+    stderr.write(`QEMU has ended (${end.signal ?? `exit code ${end.code}`})\n${end.output}`);
+    return NO_MACHINE;
   } catch (error) {
     // What fails now is the consequence.
     if (signal.aborted) return INTERRUPTED;

@@ -67,7 +67,7 @@ function command(names: readonly string[]) {
         "\nat the guest's shell, and at its end the guest switches itself off." +
         "\nQEMU and the guest's kernel are fetched the first time, some 100 MB, to ~/.cache/viaduct" +
         "\nor $VIADUCT_CACHE; nothing is installed." +
-        "\nExit codes: 0 left, 1 no machine can be had, 2 usage, 3 internal, 130 interrupted",
+        "\nExit codes: 0 left, 1 no machine can be had or QEMU failed, 2 usage, 3 internal, 130 interrupted",
     );
 }
 
