@@ -23,6 +23,7 @@ import {
   PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
 } from "../../devices/pci/spec.ts";
+import { checkAdvance } from "../machine/advance.ts";
 import { latenciesOf } from "../machine/latencies.ts";
 import { localIommu } from "../machine/local_iommu.ts";
 import { Machine, type MachineOptions } from "../machine/machine.ts";
@@ -192,6 +193,8 @@ class QemuBackend implements ViaBackend {
       this.#messages?.take(happened.messages);
       if (happened.messagesLost > 0) options.onMessagesLost?.(happened.messagesLost);
     };
+    // Until it notices by itself, QEMU waits for an answer, and the guest with it.
+    void process.ended.then((how) => agent.giveUp(new Error(how)));
     const { nowNs } = parts.clock;
     process.do({
       kind: "begin",
@@ -254,7 +257,7 @@ class QemuBackend implements ViaBackend {
 
   async advance(ms: number): Promise<void> {
     const { clock } = this.#parts;
-    if (!(ms >= 0)) clock.advance(ms);
+    checkAdvance(clock, ms);
     this.#process.do({ kind: "advance", ms });
     clock.advance(ms);
     for (const { target } of this.#slots.values()) await target.collect();

@@ -179,6 +179,11 @@ export class ServerProcess implements Pollable {
     await this.#process.status;
   }
 
+  /** Resolves when the process has ended, with how. */
+  get ended(): Promise<string> {
+    return this.#process.status.then(ended);
+  }
+
   /** How it ended; null while it has not. */
   async lost(): Promise<string | null> {
     if (this.#failure === null) return null;

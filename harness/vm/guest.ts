@@ -37,16 +37,18 @@ export interface RunOptions {
 export class GuestError extends Error {
   override readonly name = "GuestError";
 
-  /** `consoleTail` are the last lines of its console. */
+  /** `consoleTail` are the last lines of its console; `mend` is as in `VmError`. */
   constructor(
     readonly code: "silent" | "reset" | "gone" | "timeout" | "protocol",
-    what: string,
+    readonly what: string,
     readonly consoleTail: string,
+    mend?: string,
   ) {
     super(
-      consoleTail === ""
+      (consoleTail === ""
         ? `${what}; its console is empty`
-        : `${what}. The end of its console:\n${consoleTail}`,
+        : `${what}. The end of its console:\n${consoleTail}`) +
+        (mend === undefined ? "" : `\nTo mend it: ${mend}`),
     );
   }
 }

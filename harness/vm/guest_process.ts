@@ -142,7 +142,7 @@ export class GuestProcess {
     this.#wake();
   }
 
-  /** For {@linkcode Guest}: nothing more will be heard of it. */
+  /** Nothing more will be heard of it. */
   fail(error: Error): void {
     if (this.#over !== null) return;
     this.#over = error;

@@ -40,6 +40,11 @@ export class PciAgent {
     return answer;
   }
 
+  /** What is under way fails with `error`, and so does all that follows: the guest may never answer. */
+  giveUp(error: Error): void {
+    this.#process.fail(error);
+  }
+
   /** Ends it, and with it what it has open. */
   async close(): Promise<void> {
     await this.#process.closeStdin();

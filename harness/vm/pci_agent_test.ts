@@ -83,3 +83,20 @@ Deno.test("PciAgent.do() says so when the program dies or answers nonsense", asy
     await assertRejects(() => agent.do("die"), Error, "answered null");
   });
 });
+
+Deno.test("PciAgent.giveUp() fails what is under way, and what follows", () =>
+  withPair(async ({ ours, theirs }) => {
+    const guest = new Guest(ours, { silenceMs: 60_000, consoleTail: () => "" });
+    const peer = new Peer(theirs);
+    await peer.say({ kind: "ready", version: 1, boot: 1, uptimeMs: 1 });
+    await guest.ready(1000);
+    const agent = new PciAgent(guest);
+    const refused = assertRejects(() => agent.do("br"), Error, "the device is gone");
+    // Nobody answers.
+    for (let op = ""; op !== "stdin"; op = (await peer.next<{ op: string }>()).op);
+    agent.giveUp(new Error("the device is gone"));
+    await refused;
+    await assertRejects(() => agent.do("br"), Error, "the device is gone");
+    guest.close();
+    await guest.ended;
+  }));

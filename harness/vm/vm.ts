@@ -13,7 +13,7 @@ import { guestImage } from "./image/guest_image.ts";
 import { Qmp } from "./qmp.ts";
 import { qemuCommand, type VmFiles } from "./qemu.ts";
 import { Supervised } from "./supervised.ts";
-import { VmError } from "./vm_error.ts";
+import { noTemporaryFolder, VmError } from "./vm_error.ts";
 import { modulesFor, qemuArguments, type VmOptions, type VmPaths, vmPaths } from "./vm_options.ts";
 
 const BOOT_TIMEOUT_MS = 60_000;
@@ -95,7 +95,9 @@ export class Vm implements AsyncDisposable {
   ): Promise<Vm> {
     const qemu = await qemuCommand(files);
     const image = await guestImage({ ...options.image, modules: modulesFor(options) }, files);
-    const folder = await Deno.makeTempDir({ prefix: "viaduct-vm-" });
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-vm-" }).catch((error) => {
+      throw noTemporaryFolder(error);
+    });
     const began = performance.now();
     let process: Supervised | null = null;
     const { signal } = files;
@@ -115,9 +117,7 @@ export class Vm implements AsyncDisposable {
         await vm.guest.ready(vm.#bootTimeoutMs);
       } catch (error) {
         const { output } = await vm.stop();
-        throw error instanceof GuestError && output !== ""
-          ? new GuestError(error.code, `${error.message}\nQEMU says: ${output}`, error.consoleTail)
-          : error;
+        throw error instanceof GuestError ? bootError(error, output, options) : error;
       }
       vm.bootMs = performance.now() - began;
       return vm;
@@ -192,6 +192,19 @@ export class Vm implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+/** Why a boot came to nothing, with what QEMU has printed, and how to go on. */
+function bootError(
+  { code, what, consoleTail }: GuestError,
+  output: string,
+  { accelerator }: VmOptions,
+): GuestError {
+  const said = output === "" ? what : `${what} (QEMU says: ${output.trim()})`;
+  const mend = accelerator === "kvm"
+    ? "leave --kvm out: inside a virtual machine it often starts, and fails then"
+    : "`export VIADUCT_CACHE=/a/new/folder` has all fetched and built anew, should the cache be damaged";
+  return new GuestError(code, said, consoleTail, mend);
 }
 
 /** QEMU's sockets, on which it connects to us: there is no moment at which one is not there yet. */

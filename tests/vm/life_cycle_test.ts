@@ -70,6 +70,7 @@ vmTest("Vm.start() tells of a kernel that gives up, at once and with its console
     "Kernel panic",
   ) as GuestError;
   assertEquals(error.code, "reset");
+  assertStringIncludes(error.message, "To mend it: ");
 });
 
 vmTest("Vm.start() tells of a guest whose agent never says hello", async () => {
@@ -89,21 +90,27 @@ vmTest("Vm.start() tells what QEMU says of wrong arguments", async () => {
   );
 });
 
-vmTest("Vm.start() leaves nothing of a machine whose sockets have no place", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
-  const long = `${folder}/${"x".repeat(100)}`;
-  await Deno.mkdir(long);
-  const before = Deno.env.get("TMPDIR");
-  try {
-    Deno.env.set("TMPDIR", long);
-    await assertRejects(() => start(), VmError, "longer than 107 bytes");
-    assertEquals([...Deno.readDirSync(long)], []);
-  } finally {
-    if (before === undefined) Deno.env.delete("TMPDIR");
-    else Deno.env.set("TMPDIR", before);
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+vmTest(
+  "Vm.start() leaves nothing of a machine whose sockets have no place, or no folder",
+  async () => {
+    const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
+    const long = `${folder}/${"x".repeat(100)}`;
+    await Deno.mkdir(long);
+    const before = Deno.env.get("TMPDIR");
+    try {
+      Deno.env.set("TMPDIR", long);
+      await assertRejects(() => start(), VmError, "longer than 107 bytes");
+      assertEquals([...Deno.readDirSync(long)], []);
+      Deno.env.set("TMPDIR", `${folder}/none`);
+      const error = await assertRejects(() => start(), VmError, `${folder}/none`) as VmError;
+      assertStringIncludes(error.mend, "TMPDIR");
+    } finally {
+      if (before === undefined) Deno.env.delete("TMPDIR");
+      else Deno.env.set("TMPDIR", before);
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 vmTest("Vm.powerOff() ends QEMU by the guest's own doing", async () => {
   await using vm = await start();
