@@ -75,7 +75,9 @@ function watchErrors(): void {
 function definitionOf(module: { readonly default?: unknown }): unknown {
   const made = module.default;
   if (typeof made !== "object" || made === null) {
-    throw new TypeError("it has no default export made by scenario()");
+    throw new TypeError(
+      "it has no default export made by scenario(); a folder's helpers have names that begin with _",
+    );
   }
   const { name, options, run } = made as { name?: unknown; options?: unknown; run?: unknown };
   return JSON.parse(JSON.stringify({ name, options, run: typeof run === "function" }));

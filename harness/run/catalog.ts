@@ -54,7 +54,7 @@ function filesAt(argument: string): string[] {
     stat = Deno.statSync(path);
   } catch (error) {
     const reason = error instanceof Deno.errors.NotFound
-      ? "there is no such file or folder"
+      ? `there is no such file or folder${isAbsolute(argument) ? "" : ` in ${Deno.cwd()}`}`
       : String(error);
     throw new UsageError(`Cannot read ${argument}: ${reason}`);
   }

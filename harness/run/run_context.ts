@@ -73,6 +73,8 @@ export class RunContext implements ScenarioContext {
   /** Follows promises, so that steps that run at the same time nest each in its own parent. */
   readonly #path = new AsyncLocalStorage<readonly string[]>();
   #steps = 0;
+  /** Names of steps that go on, by number. */
+  readonly #open = new Map<number, string>();
   #progressAt = -Infinity;
   #ended = false;
 
@@ -89,6 +91,11 @@ export class RunContext implements ScenarioContext {
     this.memory = options.machine.memory;
     const { clock } = options.machine;
     this.clock = this.#watch?.watchClock(clock) ?? clock;
+  }
+
+  /** Steps that have begun and not ended, in order of their beginnings. */
+  get openSteps(): readonly string[] {
+    return [...this.#open.values()];
   }
 
   /** From now on every call of the scenario is one that it forgot to wait for, and throws. */
@@ -134,6 +141,7 @@ export class RunContext implements ScenarioContext {
     const outer = this.#path.getStore() ?? [];
     const step = this.#steps++;
     name = String(name);
+    this.#open.set(step, name);
     this.#emit({ kind: "step", step, name, depth: outer.length });
     this.#onStep();
     const started = performance.now();
@@ -145,6 +153,7 @@ export class RunContext implements ScenarioContext {
       return result;
     } finally {
       const durationMs = performance.now() - started;
+      this.#open.delete(step);
       this.#emit({ kind: "step-end", step, ok, durationMs });
       this.spans.push({ step, name, startNs, endNs: this.clock.nowNs, ok, durationMs });
       this.#onStep();

@@ -97,6 +97,9 @@ export async function runScenario(
   });
   try {
     await scenario.run(context);
+    // What such a step would have checked nobody knows.
+    const [open] = context.openSteps;
+    if (open !== undefined) tell(`Returned while step "${open}" went on: await every step`);
   } catch (error) {
     tell(`Threw ${describeScenarioError(error)}`);
   }

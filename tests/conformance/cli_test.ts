@@ -143,6 +143,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["rubbish", /^Printed on stdout past the console/],
   ["rejects", /^Left an unhandled rejection: Error: nobody looks$/],
   ["forgets", /^Left an unhandled rejection: Error: Cannot call t.check\(\) after/],
+  ["forgets_step", /^Returned while step "outer" went on: await every step$/],
   ["breaks", /^Device broken at 00:01.0 failed: .*no such luck/],
 ];
 
@@ -311,7 +312,8 @@ Deno.test("--help goes to stdout and exits with 0", async () => {
 const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [["edu-identfy"], /There is no scenario edu-identfy; did you mean edu-identify\?/],
   [["zzzzzzz"], /There is no scenario zzzzzzz; --list shows/],
-  [["./nowhere.ts"], /Cannot read \.\/nowhere\.ts: there is no such file or folder/],
+  [["./nowhere.ts"], /Cannot read \.\/nowhere\.ts: there is no such file or folder in \/.+\n/],
+  [["/nowhere.ts"], /Cannot read \/nowhere\.ts: there is no such file or folder\n/],
   [["harness/cli/../../LICENSE"], /a scenario's file name must end with \.ts/],
   [
     ["core/address.ts"],
@@ -389,7 +391,11 @@ const UNLOADABLE: readonly (readonly [string, string, RegExp])[] = [
     "throw Object.defineProperty(new Error('x'), 'message', { get: () => { throw 1; } });",
     /hiding\.ts: a value that cannot be shown/,
   ],
-  ["empty", "export const a = 1;", /empty\.ts: it has no default export made by scenario\(\)/],
+  [
+    "empty",
+    "export const a = 1;",
+    /empty\.ts: it has no default export made by scenario\(\); a folder's helpers .* begin with _/,
+  ],
   [
     "odd",
     "export default { name: 'Odd One', options: { title: 'x' }, run() {} };",
@@ -821,6 +827,24 @@ Deno.test("Ctrl-C ends what is running, reports it as skipped, and exits with 13
     runs.map(({ status, reason }) => `${status} ${reason}`),
     Array(3).fill("skipped Interrupted"),
   );
+});
+
+Deno.test("one Ctrl-C that comes several times, as deno task passes it on, leaves its reports whole", async () => {
+  await withFolder(async (folder) => {
+    const json = join(folder, "r.json");
+    const process = start([
+      ...fixture("loops", "passes"),
+      ...["--via", "direct", "--timeout", "600000", "--reporter", "jsonl", "--jobs", "1"],
+      ...["--json", json],
+    ]);
+    await readUntil(process.stderr, "3 runs");
+    for (let echo = 0; echo < 100; echo++) process.kill("SIGINT");
+    const stdout = await new Response(process.stdout).text();
+    assertEquals((await process.status).code, 130);
+    assertEquals(runsOf({ code: 130, stdout, stderr: "" }).length, 3);
+    const report = v.parse(ReportSchema, JSON.parse(await Deno.readTextFile(json)));
+    assertEquals(report.totals, { passed: 0, failed: 0, skipped: 3 });
+  });
 });
 
 Deno.test("a child process ends by itself when its parent is gone, even while a scenario keeps it busy", async () => {
