@@ -8,7 +8,7 @@ import { type Metrics, type RunReport, sumMetrics, totalsOf } from "../run/run_r
 import { type Mode, MODES, type Via, VIAS } from "../scenario.ts";
 import { type Variant, VARIANTS, viaLabel } from "../via/variant.ts";
 import type { Reporter, ReporterOptions, Style, Summary } from "./reporter.ts";
-import { duration, hitRate, indented, plural, printable, quantity } from "./text.ts";
+import { duration, hitRate, indented, plural, quantity } from "./text.ts";
 
 /** Widths of a cell's fields after how it went: time, translations, hit rate, faults. */
 const FIELDS = [8, 7, 8, 7] as const;
@@ -225,7 +225,7 @@ export function pretty(options: ReporterOptions): Reporter {
       );
       for (const reason of reasons) {
         const count = runs.filter((run) => run.status === "skipped" && run.reason === reason);
-        write(`  ${count.length} skipped: ${printable(reason)}\n`);
+        write(indented(`${count.length} skipped: ${reason}`, "  ") + "\n");
       }
       write(totals(summary, style));
     },

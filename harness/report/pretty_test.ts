@@ -61,3 +61,11 @@ Deno.test("pretty() names the variant of a run that failed", () => {
   reporter.end({ runs: [failed], seed: 1, durationMs: 10, ended: "complete" });
   assert(text.includes("FAIL  alpha  remap via vfio-user (messages)"), text);
 });
+
+Deno.test("pretty() puts all lines of why runs were skipped below its other lines", () => {
+  let text = "";
+  const reporter = pretty({ write: (part) => text += part, style: PLAIN, columns: 100 });
+  const skipped: RunReport = { ...run("alpha", "direct"), status: "skipped", reason: "one\ntwo" };
+  reporter.end({ runs: [skipped], seed: 1, durationMs: 10, ended: "complete" });
+  assert(text.includes("\n  1 skipped: one\n  two\n"), text);
+});
