@@ -336,17 +336,23 @@ Deno.test("deno task serve --messages refuses a pipe that nobody reads from, at 
   });
 });
 
+/** One whose stderr is where the shell's commands put it, once it is ready. */
+async function startLogging(commands: string, device: string, folder: string) {
+  const serve = `${Deno.execPath()} run -A --quiet --no-check harness/cli/serve.ts ${device}`;
+  const child = new Deno.Command("bash", {
+    args: ["-c", `${commands}; exec ${serve} --socket-dir ${folder}`],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const stdout = child.stdout.getReader();
+  assertMatch(text.decode((await stdout.read()).value), /^ready$/m);
+  return { child, stdout };
+}
+
 Deno.test("deno task serve serves on when its log cannot be written", async () => {
   await withFolder(async (folder) => {
-    const serve = `${Deno.execPath()} run -A --quiet --no-check harness/cli/serve.ts edu`;
-    const child = new Deno.Command("bash", {
-      args: ["-c", `exec ${serve} --socket-dir ${folder} 2>/dev/full`],
-      cwd: ROOT,
-      stdin: "null",
-      stdout: "piped",
-    }).spawn();
-    const stdout = child.stdout.getReader();
-    assertMatch(text.decode((await stdout.read()).value), /^ready$/m);
+    const { child, stdout } = await startLogging("exec 2>/dev/full", "edu", folder);
     for (let i = 0; i < 3; i++) {
       using client = connect(join(folder, "edu.sock"));
       assertEquals(client.call(4, INFO).errno, 0);
@@ -402,15 +408,7 @@ Deno.test("deno task serve ends on SIGTERM with a log that nobody ever reads", a
   await withFolder(async (folder) => {
     const device = join(folder, "loud.ts"), pipe = join(folder, "pipe");
     await Deno.writeTextFile(device, LOUD);
-    const serve = `${Deno.execPath()} run -A --quiet --no-check harness/cli/serve.ts ${device}`;
-    const child = new Deno.Command("bash", {
-      args: ["-c", `mkfifo ${pipe}; exec 2<>${pipe}; exec ${serve} --socket-dir ${folder}`],
-      cwd: ROOT,
-      stdin: "null",
-      stdout: "piped",
-    }).spawn();
-    const stdout = child.stdout.getReader();
-    assertMatch(text.decode((await stdout.read()).value), /^ready$/m);
+    const { child, stdout } = await startLogging(`mkfifo ${pipe}; exec 2<>${pipe}`, device, folder);
     makeLoud(folder);
     child.kill("SIGTERM");
     assertEquals((await child.status).code, 0);

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Access, type Iova } from "../../core/address.ts";
+import type { Pin } from "../../core/memory/memory.ts";
 import { Descriptor } from "../../protocols/linux/descriptor.ts";
 import { EventFd } from "../../protocols/linux/eventfd.ts";
 import { ftruncate, memfdCreate, MFD_CLOEXEC } from "../../protocols/linux/libc.ts";
@@ -242,22 +243,34 @@ Deno.test("vfio-user rule 27: a migration state is answered when DMA in flight h
   });
 });
 
+/** Sends a command that waits for DMA in flight: of the pins that are returned. A device that knows them lets go of them at a reset. */
+function sendWaiting(
+  host: Host<Probe>,
+  client: RawClient,
+  memory: ClientMemory,
+  command: number,
+  device: "knows" | "forgets",
+): readonly Pin[] {
+  client.call(2, dmaMap(0x1000, 0x1000), [memory.fd]);
+  assertEquals(host.device.pin(0x1000, 0x1000, Access.READ), 0);
+  const kept = host.device.pins;
+  if (device === "forgets") host.device.pins = [];
+  const body = command === 3
+    ? dmaUnmap(0x1000, 0x1000)
+    : command === 16
+    ? wire.feature(0x2_0002, bytes(u32(1), u32(0)))
+    : new Uint8Array(0);
+  client.send(wire.message(command, body));
+  host.turn(2);
+  return kept;
+}
+
 Deno.test("vfio-user rule 27: a client that goes while its command waits leaves nothing", () => {
   for (const command of [3, 13, 16]) {
     withProbe((host) => {
       using memory = new ClientMemory();
       const client = host.driver();
-      client.call(2, dmaMap(0x1000, 0x1000), [memory.fd]);
-      assertEquals(host.device.pin(0x1000, 0x1000, Access.READ), 0);
-      const kept = host.device.pins;
-      if (command === 13) host.device.pins = [];
-      const body = command === 3
-        ? dmaUnmap(0x1000, 0x1000)
-        : command === 16
-        ? wire.feature(0x2_0002, bytes(u32(1), u32(0)))
-        : new Uint8Array(0);
-      client.send(wire.message(command, body));
-      host.turn(2);
+      const kept = sendWaiting(host, client, memory, command, command === 13 ? "forgets" : "knows");
       client.close();
       host.turn(5);
       for (const pin of kept) pin.release();
@@ -276,17 +289,7 @@ Deno.test("vfio-user rule 27: a client that is hung up on while its device stops
     withProbe((host) => {
       using memory = new ClientMemory();
       using client = host.driver();
-      client.call(2, dmaMap(0x1000, 0x1000), [memory.fd]);
-      assertEquals(host.device.pin(0x1000, 0x1000, Access.READ), 0);
-      const kept = host.device.pins;
-      host.device.pins = [];
-      const body = command === 3
-        ? dmaUnmap(0x1000, 0x1000)
-        : command === 16
-        ? wire.feature(0x2_0002, bytes(u32(1), u32(0)))
-        : new Uint8Array(0);
-      client.send(wire.message(command, body));
-      host.turn(2);
+      const kept = sendWaiting(host, client, memory, command, "forgets");
       host.server.disconnect("the test says so");
       assertEquals(host.server.connected, false);
       for (const pin of kept) pin.release();
