@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { withSystemProgram } from "./_test_system.ts";
 import { SILENT } from "./fetch/listener.ts";
 import { VmError } from "./vm_error.ts";
 import { isNewEnough, parseQemuVersion, qemuCommand } from "./qemu.ts";
@@ -22,32 +23,13 @@ Deno.test("isNewEnough() draws the line at 10.1, by numbers and not by letters",
 const KNOWN = "vfio-user-pci options:";
 const UNKNOWN = "qemu-system-x86_64: -device vfio-user-pci,help: Device 'vfio-user-pci' not found";
 
-/** With a QEMU on PATH that says this version, and this when it is asked for the client of vfio-user. */
-async function withSystemQemu(
-  version: string,
-  help: string,
-  body: () => Promise<void>,
-): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
-  const before = ["PATH", "VIADUCT_CACHE"].map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    await Deno.writeTextFile(
-      `${folder}/qemu-system-x86_64`,
-      `#!/bin/sh\ncase "$*" in\n--version) echo "QEMU emulator version ${version}";;\n` +
-        `"-device vfio-user-pci,help") echo "${help}";;\n*) exit 9;;\nesac\n`,
-      { mode: 0o755 },
-    );
-    Deno.env.set("PATH", `${folder}:${Deno.env.get("PATH")}`);
-    Deno.env.set("VIADUCT_CACHE", `${folder}/cache`);
-    await body();
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+/** With a QEMU that says this version, and this when it is asked for the client of vfio-user. */
+const withSystemQemu = (version: string, help: string, body: () => Promise<void>) =>
+  withSystemProgram(
+    "qemu-system-x86_64",
+    { "--version": `QEMU emulator version ${version}`, "-device vfio-user-pci,help": help },
+    body,
+  );
 
 Deno.test("qemuCommand() takes the system's QEMU when that knows vfio-user, and no other", async () => {
   const find = () => qemuCommand({ network: "never", listener: SILENT });

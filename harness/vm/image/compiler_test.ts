@@ -1,33 +1,16 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { withSystemProgram } from "../_test_system.ts";
 import { SILENT } from "../fetch/listener.ts";
 import { VmError } from "../vm_error.ts";
 import { findCompiler } from "./compiler.ts";
 
-const NAMES = ["PATH", "CC", "VIADUCT_CACHE"] as const;
-
-/** With a `cc` that says where the C library is, and an empty cache. */
-async function withCompiler(library: string, body: () => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "viaduct-test-" });
-  const before = NAMES.map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    await Deno.writeTextFile(
-      `${folder}/cc`,
-      "#!/bin/sh\ncase $1 in\n--version) echo a compiler;;\n" +
-        `-print-file-name=libc.a) echo ${library};;\n*) exit 9;;\nesac\n`,
-      { mode: 0o755 },
-    );
-    Deno.env.set("PATH", `${folder}:${Deno.env.get("PATH")}`);
-    Deno.env.delete("CC");
-    Deno.env.set("VIADUCT_CACHE", `${folder}/cache`);
-    await body();
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+/** With a `cc` that says where the C library is. */
+const withCompiler = (library: string, body: () => Promise<void>) =>
+  withSystemProgram(
+    "cc",
+    { "--version": "a compiler", "-print-file-name=libc.a": library },
+    body,
+  );
 
 const find = () => findCompiler({ network: "never", listener: SILENT });
 
