@@ -210,8 +210,12 @@ const stream = new Connection({
       if (heat !== null) heatLog.add(bdf, next.timeMs, heat);
     }
     announce(before, next);
-    // Another server: it has runs of its own.
-    if (before !== null && before.instance !== next.instance) void fetchPinned();
+    // Another server, also than the one that answered before the stream came: it has runs of its own.
+    if (
+      [before, pinned.value].some((other) => other !== null && other.instance !== next.instance)
+    ) {
+      void fetchPinned();
+    }
     newest = next;
     newestMs = next.timeMs;
     schedule();
