@@ -83,12 +83,15 @@ class OnTerminal {
   }
 }
 
-/** Opens the page's stream, and waits for the first of it. @returns how to close it */
-async function openPage({ base }: Client): Promise<() => void> {
-  const page = new AbortController();
-  const { body } = await fetch(`${base}/api/stream`, { signal: page.signal });
-  await body!.getReader().read();
-  return () => page.abort();
+/**
+ * Opens the page's stream, and waits for the first of it. @returns how to close it, which keeps it: a
+ * body that nobody holds is closed when it is collected as garbage
+ */
+async function openPage({ base }: Client): Promise<() => Promise<void>> {
+  const { body } = await fetch(`${base}/api/stream`);
+  const reader = body!.getReader();
+  await reader.read();
+  return () => reader.cancel();
 }
 
 const terminal = { ignore: !await isThere(SCRIPT), sanitizeResources: false };
@@ -108,7 +111,7 @@ Deno.test({
     const closePage = await openPage(client);
     assertEquals((await client.json<RunDetail>(`/api/runs/${runs[0]!.id}`)).run.state, "passed");
     const started = performance.now();
-    closePage();
+    await closePage();
     assertEquals(await command.code(), 0);
     assert(performance.now() - started < PATIENCE_MS);
     // Whoever reads it there can open it there.
