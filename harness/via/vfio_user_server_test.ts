@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { denoArguments } from "../child/deno_process.ts";
@@ -17,15 +18,6 @@ function start(directory: string): Deno.ChildProcess {
   }).spawn();
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 Deno.test("a server process whose parent has gone before it was up leaves no folder, unread as it is", async () => {
   const parent = await Deno.makeTempDir({ prefix: "viaduct-test-" });
   const child = start(join(parent, "sockets"));
@@ -41,7 +33,7 @@ Deno.test("a server process whose parent goes once it listens removes its folder
   const directory = join(parent, "sockets");
   const child = start(directory);
   const names = () => [...Deno.readDirSync(directory)].map(({ name }) => name);
-  await eventually("it listens", () => exists(controlSocket(directory)));
+  await eventually("it listens", () => existsSync(controlSocket(directory)));
   const { mode } = await Deno.stat(directory);
   assertEquals((mode ?? 0) & 0o777, 0o700);
   assertEquals(names(), ["control.sock"]);

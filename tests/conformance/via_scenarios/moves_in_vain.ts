@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { defineDevice, type PciDevice, type PciHost } from "../../../devices/pci/pci_device.ts";
 import { scenario } from "../../../harness/scenario.ts";
 
@@ -24,7 +25,7 @@ class Stubborn implements PciDevice {
   #paused = false;
   constructor({ way, marker }: StubbornOptions) {
     this.#way = way;
-    if (exists(marker)) throw new Error("no room here");
+    if (existsSync(marker)) throw new Error("no room here");
   }
   attach({ clock }: PciHost): void {
     this.#clock = clock;
@@ -63,15 +64,6 @@ export const stubborn = defineDevice({
   create: (options: StubbornOptions) => new Stubborn(options),
   driver: (target) => target,
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export default scenario("moves-in-vain", {
   title: "migrates a device that cannot, which goes on where it is",
