@@ -140,7 +140,7 @@ const ignore = version === null && Deno.env.get("CI") !== "true";
 if (ignore) {
   Deno.stderr.writeSync(
     new TextEncoder().encode(
-      `\n!!! SKIPPED: lspci is not installed, so nothing judges our configuration space. ` +
+      `\nSKIPPED: lspci is not installed, so nothing judges our configuration space. ` +
         `Mend it with: apt-get install -y ${PACKAGE}\n\n`,
     ),
   );

@@ -8,6 +8,10 @@ import { debianHost } from "./host.ts";
 
 /** Where there is no Debian nothing is fetched. */
 export const NO_DEBIAN: boolean = typeof await debianHost() === "string";
+if (NO_DEBIAN) {
+  const message = "SKIPPED: tests of fetching from Debian's packages, since this is no Debian\n";
+  Deno.stderr.writeSync(new TextEncoder().encode(message));
+}
 
 /** What the package is called. */
 export const PACKAGE = "seabios=9.9-9";
